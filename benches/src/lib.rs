@@ -1,0 +1,1 @@
+//! Shapes and helpers shared by the benchmarks.

@@ -1,0 +1,1 @@
+//! Networks, training, data sets and weight files on top of `loupe-engine`.
