@@ -1,0 +1,71 @@
+//! What can be wrong with what a caller hands in.
+
+use crate::simd::Tier;
+
+/// A shape, length or option that an operation cannot work with.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A slice does not have the length that the shapes ask for.
+    #[error("{op}: {what} must have {expected} elements, found {found}")]
+    Length {
+        /// The operation.
+        op: &'static str,
+        /// The argument.
+        what: &'static str,
+        /// The length that the shapes ask for.
+        expected: usize,
+        /// The length of the slice.
+        found: usize,
+    },
+    /// A size or option is outside what the operation is defined for.
+    #[error("{op}: {what} must be {expected}, found {found}")]
+    Invalid {
+        /// The operation.
+        op: &'static str,
+        /// The argument.
+        what: &'static str,
+        /// The condition in words.
+        expected: &'static str,
+        /// The value.
+        found: String,
+    },
+    /// The number of elements of a tensor does not fit the address space.
+    #[error("{op}: {what} would have more elements than memory can address")]
+    Overflow {
+        /// The operation.
+        op: &'static str,
+        /// The tensor.
+        what: &'static str,
+    },
+    /// No tier has this name.
+    #[error("unknown instruction set {name:?}; expected one of portable, avx2, avx512")]
+    UnknownTier {
+        /// The name.
+        name: String,
+    },
+    /// This CPU cannot run the tier.
+    #[error("this CPU does not support the instruction set {:?}", .tier.name())]
+    UnsupportedTier {
+        /// The tier.
+        tier: Tier,
+    },
+    /// The operating system refused to start a thread pool.
+    #[error("could not start {threads} threads: {reason}")]
+    ThreadPool {
+        /// The size of the pool.
+        threads: usize,
+        /// The reason that the pool gives.
+        reason: String,
+    },
+}
+
+/// `Ok` if `found` is `expected`, else [`Error::Length`].
+pub(crate) fn expect_len(
+    op: &'static str,
+    what: &'static str,
+    expected: usize,
+    found: usize,
+) -> Result<(), Error> {
+    if found == expected { Ok(()) } else { Err(Error::Length { op, what, expected, found }) }
+}

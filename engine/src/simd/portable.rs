@@ -1,0 +1,125 @@
+//! The tier for any CPU, on `wide`, whose lanes are fixed when the program is compiled: SSE2 on
+//! x86-64, NEON on Arm, SIMD128 on WASM where enabled. The only file that names `wide`.
+
+use super::{LANES, Simd};
+use wide::{CmpGt, f32x16};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Portable;
+
+impl Simd for Portable {
+    type Vector = f32x16;
+    type Mask = f32x16;
+
+    // A vector is four 128-bit registers. x86-64 has 16 of them: 2 × 4 accumulators, 4 for a row of
+    // B and one for A. Arm has 32: 6 × 4 + 4 + 1.
+    const TILE_ROWS: usize = if cfg!(target_arch = "aarch64") { 6 } else { 2 };
+    const TILE_VECTORS: usize = 1;
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> f32x16 {
+        f32x16::splat(value)
+    }
+
+    #[inline(always)]
+    unsafe fn load(self, source: *const f32) -> f32x16 {
+        // SAFETY: the caller promises 16 readable floats; an array has the alignment of a float.
+        f32x16::from(unsafe { *source.cast::<[f32; LANES]>() })
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, v: f32x16, target: *mut f32) {
+        // SAFETY: the caller promises 16 writable floats; an array has the alignment of a float.
+        unsafe { *target.cast::<[f32; LANES]>() = v.to_array() }
+    }
+
+    #[inline(always)]
+    unsafe fn load_first(self, source: *const f32, count: usize) -> f32x16 {
+        debug_assert!(count <= LANES);
+        let mut lanes = [0.0; LANES];
+        // SAFETY: the caller promises `count` ≤ 16 readable floats; `lanes` holds 16.
+        unsafe { std::ptr::copy_nonoverlapping(source, lanes.as_mut_ptr(), count) };
+        f32x16::from(lanes)
+    }
+
+    #[inline(always)]
+    unsafe fn store_first(self, v: f32x16, target: *mut f32, count: usize) {
+        debug_assert!(count <= LANES);
+        // SAFETY: the caller promises `count` ≤ 16 writable floats; the array holds 16.
+        unsafe { std::ptr::copy_nonoverlapping(v.to_array().as_ptr(), target, count) };
+    }
+
+    #[inline(always)]
+    fn add(self, a: f32x16, b: f32x16) -> f32x16 {
+        a + b
+    }
+
+    #[inline(always)]
+    fn sub(self, a: f32x16, b: f32x16) -> f32x16 {
+        a - b
+    }
+
+    #[inline(always)]
+    fn mul(self, a: f32x16, b: f32x16) -> f32x16 {
+        a * b
+    }
+
+    #[inline(always)]
+    fn div(self, a: f32x16, b: f32x16) -> f32x16 {
+        a / b
+    }
+
+    #[inline(always)]
+    fn sqrt(self, a: f32x16) -> f32x16 {
+        a.sqrt()
+    }
+
+    #[inline(always)]
+    fn mul_add(self, a: f32x16, b: f32x16, c: f32x16) -> f32x16 {
+        a.mul_add(b, c)
+    }
+
+    #[inline(always)]
+    fn max(self, a: f32x16, b: f32x16) -> f32x16 {
+        self.select(self.gt(a, b), a, b)
+    }
+
+    #[inline(always)]
+    fn min(self, a: f32x16, b: f32x16) -> f32x16 {
+        self.select(self.gt(b, a), a, b)
+    }
+
+    #[inline(always)]
+    fn abs(self, a: f32x16) -> f32x16 {
+        a.abs()
+    }
+
+    #[inline(always)]
+    fn gt(self, a: f32x16, b: f32x16) -> f32x16 {
+        a.simd_gt(b)
+    }
+
+    #[inline(always)]
+    fn select(self, mask: f32x16, if_true: f32x16, if_false: f32x16) -> f32x16 {
+        mask.bitselect(if_true, if_false)
+    }
+
+    #[inline(always)]
+    fn exp2_whole(self, n: f32x16) -> f32x16 {
+        // The exponent field of an IEEE 754 single is the power plus 127, above 23 mantissa bits.
+        f32x16::from(n.to_array().map(|n| f32::from_bits(((n as i32 + 127) as u32) << 23)))
+    }
+
+    #[inline(always)]
+    fn to_array(self, v: f32x16) -> [f32; LANES] {
+        v.to_array()
+    }
+
+    #[inline(always)]
+    fn sum(self, v: f32x16) -> f32 {
+        let v = v.to_array();
+        let v: [f32; 8] = std::array::from_fn(|i| v[i] + v[i + 8]);
+        let v: [f32; 4] = std::array::from_fn(|i| v[i] + v[i + 4]);
+        (v[0] + v[2]) + (v[1] + v[3])
+    }
+}

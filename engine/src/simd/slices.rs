@@ -1,0 +1,201 @@
+//! Loops over slices, vector by vector: the safe way from slices to [`Simd`].
+//!
+//! Each loop takes slices of one length, runs over whole vectors and finishes with a partial one.
+
+use super::{LANES, Simd};
+
+/// The lanes' numbers.
+static LANE: [f32; LANES] = {
+    let mut lanes = [0.0; LANES];
+    let mut i = 0;
+    while i < LANES {
+        lanes[i] = i as f32;
+        i += 1;
+    }
+    lanes
+};
+
+/// The common length of all slices.
+///
+/// # Panics
+/// If they differ.
+#[inline(always)]
+fn common_len<const I: usize, const O: usize>(inputs: [&[f32]; I], outputs: [usize; O]) -> usize {
+    let len = if I > 0 { inputs[0].len() } else { outputs[0] };
+    assert!(
+        inputs.iter().all(|input| input.len() == len) && outputs.iter().all(|&n| n == len),
+        "slices of one length"
+    );
+    len
+}
+
+/// Replaces the elements of `outputs` by `f(inputs, outputs)`, lane by lane.
+///
+/// # Panics
+/// If the slices differ in length.
+#[inline(always)]
+pub(crate) fn update<S: Simd, const I: usize, const O: usize>(
+    simd: S,
+    inputs: [&[f32]; I],
+    mut outputs: [&mut [f32]; O],
+    f: impl Fn([S::Vector; I], [S::Vector; O]) -> [S::Vector; O],
+) {
+    let mut targets = [std::ptr::null_mut(); O];
+    let mut lengths = [0; O];
+    for n in 0..O {
+        targets[n] = outputs[n].as_mut_ptr();
+        lengths[n] = outputs[n].len();
+    }
+    let len = common_len(inputs, lengths);
+    let whole = len - len % LANES;
+    let rest = len - whole;
+    let mut x = [simd.zero(); I];
+    let mut y = [simd.zero(); O];
+    let mut i = 0;
+    while i < whole {
+        // SAFETY: i + 16 ≤ whole ≤ len, the length of every slice.
+        unsafe {
+            for n in 0..I {
+                x[n] = simd.load(inputs[n].as_ptr().add(i));
+            }
+            for n in 0..O {
+                y[n] = simd.load(targets[n].add(i));
+            }
+            y = f(x, y);
+            for n in 0..O {
+                simd.store(y[n], targets[n].add(i));
+            }
+        }
+        i += LANES;
+    }
+    if rest > 0 {
+        // SAFETY: whole + rest = len, the length of every slice.
+        unsafe {
+            for n in 0..I {
+                x[n] = simd.load_first(inputs[n].as_ptr().add(whole), rest);
+            }
+            for n in 0..O {
+                y[n] = simd.load_first(targets[n].add(whole), rest);
+            }
+            y = f(x, y);
+            for n in 0..O {
+                simd.store_first(y[n], targets[n].add(whole), rest);
+            }
+        }
+    }
+}
+
+/// Writes `f(inputs)` to `output`, lane by lane.
+///
+/// # Panics
+/// If the slices differ in length.
+#[inline(always)]
+pub(crate) fn map<S: Simd, const I: usize>(
+    simd: S,
+    inputs: [&[f32]; I],
+    output: &mut [f32],
+    f: impl Fn([S::Vector; I]) -> S::Vector,
+) {
+    update(simd, inputs, [output], |x, _| [f(x)]);
+}
+
+/// Folds the inputs into accumulators that start at 0: `state = f(state, inputs)`, lane by lane.
+/// Element `i` goes to lane `i % 16`.
+///
+/// # Panics
+/// If the slices differ in length.
+#[inline(always)]
+pub(crate) fn fold<S: Simd, const I: usize, const A: usize>(
+    simd: S,
+    inputs: [&[f32]; I],
+    f: impl Fn([S::Vector; A], [S::Vector; I]) -> [S::Vector; A],
+) -> [S::Vector; A] {
+    let len = common_len(inputs, []);
+    let whole = len - len % LANES;
+    let rest = len - whole;
+    let mut state = [simd.zero(); A];
+    let mut x = [simd.zero(); I];
+    let mut i = 0;
+    while i < whole {
+        for n in 0..I {
+            // SAFETY: i + 16 ≤ whole ≤ len, the length of every slice.
+            x[n] = unsafe { simd.load(inputs[n].as_ptr().add(i)) };
+        }
+        state = f(state, x);
+        i += LANES;
+    }
+    if rest > 0 {
+        for n in 0..I {
+            // SAFETY: whole + rest = len, the length of every slice.
+            x[n] = unsafe { simd.load_first(inputs[n].as_ptr().add(whole), rest) };
+        }
+        let next = f(state, x);
+        // SAFETY: `LANE` holds 16 floats.
+        let used = simd.gt(simd.splat(rest as f32), unsafe { simd.load(LANE.as_ptr()) });
+        for n in 0..A {
+            state[n] = simd.select(used, next[n], state[n]);
+        }
+    }
+    state
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simd::{Isa, Kernel};
+
+    struct Case {
+        len: usize,
+    }
+
+    impl Kernel for Case {
+        type Output = (Vec<f32>, Vec<f32>, f32, f32);
+
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) -> Self::Output {
+            let a: Vec<f32> = (0..self.len).map(|i| i as f32 + 1.0).collect();
+            let b: Vec<f32> = (0..self.len).map(|i| 3.0 - i as f32).collect();
+            let mut mapped = vec![f32::NAN; self.len];
+            map(simd, [&a, &b], &mut mapped, |[a, b]| simd.mul_add(a, b, simd.splat(1.0)));
+            let mut updated = a.clone();
+            update(simd, [&b], [&mut updated], |[b], [a]| [simd.sub(a, b)]);
+            // The second accumulator counts elements: lanes beyond the end must not count.
+            let [sum, count] = fold(simd, [&a], |[sum, count], [a]| {
+                [simd.add(sum, a), simd.add(count, simd.splat(1.0))]
+            });
+            (mapped, updated, simd.sum(sum), simd.sum(count))
+        }
+    }
+
+    #[test]
+    fn loops_agree_with_scalar_code_around_the_vector_length() {
+        for isa in Isa::available() {
+            for len in [0, 1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 100] {
+                let (mapped, updated, sum, count) = isa.run(Case { len });
+                let a = |i: usize| i as f32 + 1.0;
+                let b = |i: usize| 3.0 - i as f32;
+                assert!((0..len).all(|i| mapped[i] == a(i) * b(i) + 1.0), "{isa:?} {len}");
+                assert!((0..len).all(|i| updated[i] == a(i) - b(i)), "{isa:?} {len}");
+                assert_eq!(sum, (len * (len + 1) / 2) as f32);
+                assert_eq!(count, len as f32);
+            }
+        }
+    }
+
+    struct Unequal;
+
+    impl Kernel for Unequal {
+        type Output = ();
+
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) {
+            map(simd, [&[0.0; 20], &[0.0; 19]], &mut [0.0; 20], |[a, _]| a);
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "slices of one length")]
+    fn unequal_lengths_are_refused() {
+        Isa::best().run(Unequal);
+    }
+}

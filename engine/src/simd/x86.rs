@@ -1,0 +1,332 @@
+//! The x86-64 tiers, on `std::arch`.
+
+// A token is made only by `detect`, which asks the CPU; so wherever a method runs on a token, the
+// instructions exist. That is the argument for every intrinsic called below.
+
+use super::{Kernel, LANES, Simd};
+use std::arch::x86_64::*;
+
+/// Proof that the CPU has AVX2 and FMA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Avx2(());
+
+impl Avx2 {
+    pub(super) fn detect() -> Option<Avx2> {
+        let found = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+        found.then_some(Avx2(()))
+    }
+
+    #[inline]
+    pub(super) fn run<K: Kernel>(self, kernel: K) -> K::Output {
+        #[target_feature(enable = "avx2,fma")]
+        fn shell<K: Kernel>(simd: Avx2, kernel: K) -> K::Output {
+            kernel.run(simd)
+        }
+        // SAFETY: the token proves AVX2 and FMA.
+        unsafe { shell(self, kernel) }
+    }
+}
+
+/// Lanes 0–7 and 8–15.
+#[derive(Clone, Copy)]
+pub(super) struct Pair(__m256, __m256);
+
+/// Methods that apply one intrinsic to each half.
+macro_rules! halves {
+    ($($name:ident($($arg:ident),+) = $intrinsic:ident;)+) => {$(
+        #[inline(always)]
+        fn $name(self, $($arg: Pair),+) -> Pair {
+            // SAFETY: the token proves AVX2 and FMA.
+            unsafe { Pair($intrinsic($($arg.0),+), $intrinsic($($arg.1),+)) }
+        }
+    )+};
+}
+
+/// Eight lanes of all ones for the mask intrinsics, then eight of zeros, with room on both sides:
+/// the masks of the first `count` of 16 lanes start at `16 - count` and `24 - count`.
+static FIRST_LANES: [i32; 32] = {
+    let mut mask = [0; 32];
+    let mut lane = 0;
+    while lane < 16 {
+        mask[lane] = -1;
+        lane += 1;
+    }
+    mask
+};
+
+/// Masks of the lower and upper half that select the first `count` lanes.
+#[inline(always)]
+fn first_lanes(_: Avx2, count: usize) -> (__m256i, __m256i) {
+    assert!(count <= LANES);
+    let start = FIRST_LANES[LANES - count..].as_ptr();
+    // SAFETY: `start` is followed by 16 + count entries, of which 16 are read; the token proves
+    // AVX2.
+    unsafe { (_mm256_loadu_si256(start.cast()), _mm256_loadu_si256(start.add(8).cast())) }
+}
+
+impl Simd for Avx2 {
+    type Vector = Pair;
+    type Mask = Pair;
+
+    // 16 registers: 6 × 2 accumulators, 2 for a row of B, 1 for an element of A.
+    const TILE_ROWS: usize = 6;
+    const TILE_VECTORS: usize = 1;
+
+    halves! {
+        add(a, b) = _mm256_add_ps;
+        sub(a, b) = _mm256_sub_ps;
+        mul(a, b) = _mm256_mul_ps;
+        div(a, b) = _mm256_div_ps;
+        max(a, b) = _mm256_max_ps;
+        min(a, b) = _mm256_min_ps;
+        sqrt(a) = _mm256_sqrt_ps;
+        mul_add(a, b, c) = _mm256_fmadd_ps;
+    }
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> Pair {
+        // SAFETY: the token proves AVX2.
+        let v = unsafe { _mm256_set1_ps(value) };
+        Pair(v, v)
+    }
+
+    #[inline(always)]
+    unsafe fn load(self, source: *const f32) -> Pair {
+        // SAFETY: the caller promises 16 readable floats; the token proves AVX2.
+        unsafe { Pair(_mm256_loadu_ps(source), _mm256_loadu_ps(source.add(8))) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, v: Pair, target: *mut f32) {
+        // SAFETY: the caller promises 16 writable floats; the token proves AVX2.
+        unsafe {
+            _mm256_storeu_ps(target, v.0);
+            _mm256_storeu_ps(target.add(8), v.1);
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load_first(self, source: *const f32, count: usize) -> Pair {
+        let (low, high) = first_lanes(self, count);
+        // SAFETY: lanes outside the mask are not read, those inside are the `count` floats that the
+        // caller promises; the token proves AVX2.
+        unsafe {
+            Pair(
+                _mm256_maskload_ps(source, low),
+                _mm256_maskload_ps(source.wrapping_add(8), high),
+            )
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_first(self, v: Pair, target: *mut f32, count: usize) {
+        let (low, high) = first_lanes(self, count);
+        // SAFETY: lanes outside the mask are not written, those inside are the `count` floats that
+        // the caller promises; the token proves AVX2.
+        unsafe {
+            _mm256_maskstore_ps(target, low, v.0);
+            _mm256_maskstore_ps(target.wrapping_add(8), high, v.1);
+        }
+    }
+
+    #[inline(always)]
+    fn abs(self, a: Pair) -> Pair {
+        // SAFETY: the token proves AVX2.
+        unsafe {
+            let sign = _mm256_set1_ps(-0.0);
+            Pair(_mm256_andnot_ps(sign, a.0), _mm256_andnot_ps(sign, a.1))
+        }
+    }
+
+    #[inline(always)]
+    fn gt(self, a: Pair, b: Pair) -> Pair {
+        // SAFETY: the token proves AVX2.
+        unsafe {
+            Pair(_mm256_cmp_ps::<_CMP_GT_OQ>(a.0, b.0), _mm256_cmp_ps::<_CMP_GT_OQ>(a.1, b.1))
+        }
+    }
+
+    #[inline(always)]
+    fn select(self, mask: Pair, if_true: Pair, if_false: Pair) -> Pair {
+        // SAFETY: the token proves AVX2.
+        unsafe {
+            Pair(
+                _mm256_blendv_ps(if_false.0, if_true.0, mask.0),
+                _mm256_blendv_ps(if_false.1, if_true.1, mask.1),
+            )
+        }
+    }
+
+    #[inline(always)]
+    fn exp2_whole(self, n: Pair) -> Pair {
+        // The exponent field of an IEEE 754 single is the power plus 127, above 23 mantissa bits.
+        // SAFETY: the token proves AVX2.
+        let half = |n| unsafe {
+            let biased = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
+            _mm256_castsi256_ps(_mm256_slli_epi32::<23>(biased))
+        };
+        Pair(half(n.0), half(n.1))
+    }
+
+    #[inline(always)]
+    fn to_array(self, v: Pair) -> [f32; LANES] {
+        let mut lanes = [0.0; LANES];
+        // SAFETY: `lanes` holds 16 floats.
+        unsafe { self.store(v, lanes.as_mut_ptr()) };
+        lanes
+    }
+
+    #[inline(always)]
+    fn sum(self, v: Pair) -> f32 {
+        // SAFETY: the token proves AVX2.
+        unsafe { sum8(_mm256_add_ps(v.0, v.1)) }
+    }
+}
+
+/// `i` and `i + 4` first, then `i + 2`, then `i + 1`.
+///
+/// # Safety
+/// The CPU has AVX.
+#[inline(always)]
+unsafe fn sum8(v: __m256) -> f32 {
+    // SAFETY: the caller promises AVX.
+    unsafe {
+        let v = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v));
+        let v = _mm_add_ps(v, _mm_movehl_ps(v, v));
+        _mm_cvtss_f32(_mm_add_ss(v, _mm_movehdup_ps(v)))
+    }
+}
+
+/// Proof that the CPU has AVX-512 F, VL, BW and DQ, and with them AVX2 and FMA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Avx512(());
+
+impl Avx512 {
+    pub(super) fn detect() -> Option<Avx512> {
+        let found = Avx2::detect().is_some()
+            && is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512dq");
+        found.then_some(Avx512(()))
+    }
+
+    #[inline]
+    pub(super) fn run<K: Kernel>(self, kernel: K) -> K::Output {
+        #[target_feature(enable = "avx2,fma,avx512f,avx512vl,avx512bw,avx512dq")]
+        fn shell<K: Kernel>(simd: Avx512, kernel: K) -> K::Output {
+            kernel.run(simd)
+        }
+        // SAFETY: the token proves these features.
+        unsafe { shell(self, kernel) }
+    }
+}
+
+/// Methods that are one intrinsic.
+macro_rules! whole {
+    ($($name:ident($($arg:ident),+) = $intrinsic:ident;)+) => {$(
+        #[inline(always)]
+        fn $name(self, $($arg: __m512),+) -> __m512 {
+            // SAFETY: the token proves AVX-512 F and DQ.
+            unsafe { $intrinsic($($arg),+) }
+        }
+    )+};
+}
+
+/// The first `count` lanes.
+#[inline(always)]
+fn first_lanes_512(count: usize) -> __mmask16 {
+    assert!(count <= LANES);
+    ((1_u32 << count) - 1) as __mmask16
+}
+
+impl Simd for Avx512 {
+    type Vector = __m512;
+    type Mask = __mmask16;
+
+    // 32 registers: 12 × 2 accumulators, 2 for a row of B; elements of A are broadcast from memory
+    // by the multiplication itself.
+    const TILE_ROWS: usize = 12;
+    const TILE_VECTORS: usize = 2;
+
+    whole! {
+        add(a, b) = _mm512_add_ps;
+        sub(a, b) = _mm512_sub_ps;
+        mul(a, b) = _mm512_mul_ps;
+        div(a, b) = _mm512_div_ps;
+        max(a, b) = _mm512_max_ps;
+        min(a, b) = _mm512_min_ps;
+        sqrt(a) = _mm512_sqrt_ps;
+        abs(a) = _mm512_abs_ps;
+        mul_add(a, b, c) = _mm512_fmadd_ps;
+    }
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> __m512 {
+        // SAFETY: the token proves AVX-512 F.
+        unsafe { _mm512_set1_ps(value) }
+    }
+
+    #[inline(always)]
+    unsafe fn load(self, source: *const f32) -> __m512 {
+        // SAFETY: the caller promises 16 readable floats; the token proves AVX-512 F.
+        unsafe { _mm512_loadu_ps(source) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, v: __m512, target: *mut f32) {
+        // SAFETY: the caller promises 16 writable floats; the token proves AVX-512 F.
+        unsafe { _mm512_storeu_ps(target, v) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_first(self, source: *const f32, count: usize) -> __m512 {
+        // SAFETY: lanes outside the mask are not read, those inside are the `count` floats that the
+        // caller promises; the token proves AVX-512 F.
+        unsafe { _mm512_maskz_loadu_ps(first_lanes_512(count), source) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_first(self, v: __m512, target: *mut f32, count: usize) {
+        // SAFETY: lanes outside the mask are not written, those inside are the `count` floats that
+        // the caller promises; the token proves AVX-512 F.
+        unsafe { _mm512_mask_storeu_ps(target, first_lanes_512(count), v) }
+    }
+
+    #[inline(always)]
+    fn gt(self, a: __m512, b: __m512) -> __mmask16 {
+        // SAFETY: the token proves AVX-512 F.
+        unsafe { _mm512_cmp_ps_mask::<_CMP_GT_OQ>(a, b) }
+    }
+
+    #[inline(always)]
+    fn select(self, mask: __mmask16, if_true: __m512, if_false: __m512) -> __m512 {
+        // SAFETY: the token proves AVX-512 F.
+        unsafe { _mm512_mask_blend_ps(mask, if_false, if_true) }
+    }
+
+    #[inline(always)]
+    fn exp2_whole(self, n: __m512) -> __m512 {
+        // SAFETY: the token proves AVX-512 F.
+        unsafe {
+            let biased = _mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127));
+            _mm512_castsi512_ps(_mm512_slli_epi32::<23>(biased))
+        }
+    }
+
+    #[inline(always)]
+    fn to_array(self, v: __m512) -> [f32; LANES] {
+        let mut lanes = [0.0; LANES];
+        // SAFETY: `lanes` holds 16 floats.
+        unsafe { self.store(v, lanes.as_mut_ptr()) };
+        lanes
+    }
+
+    #[inline(always)]
+    fn sum(self, v: __m512) -> f32 {
+        // SAFETY: the token proves AVX-512 F and DQ, and with them AVX.
+        unsafe {
+            sum8(_mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps::<1>(v)))
+        }
+    }
+}
