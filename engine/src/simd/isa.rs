@@ -1,8 +1,8 @@
 //! Which tiers exist, which of them this CPU has, and how a kernel gets to run on one.
 
-use super::{Kernel, portable::Portable};
 #[cfg(target_arch = "x86_64")]
 use super::x86::{Avx2, Avx512};
+use super::{Kernel, portable::Portable};
 use crate::Error;
 
 /// A set of CPU instructions that the kernels are compiled for.

@@ -93,8 +93,12 @@ pub(crate) trait Simd: Copy {
     /// `a > b`, false for NaN.
     fn gt(self, a: Self::Vector, b: Self::Vector) -> Self::Mask;
     /// `if_true` where the mask is set, `if_false` elsewhere.
-    fn select(self, mask: Self::Mask, if_true: Self::Vector, if_false: Self::Vector)
-    -> Self::Vector;
+    fn select(
+        self,
+        mask: Self::Mask,
+        if_true: Self::Vector,
+        if_false: Self::Vector,
+    ) -> Self::Vector;
     /// 2ⁿ for whole `n` with -126 ≤ n ≤ 127.
     fn exp2_whole(self, n: Self::Vector) -> Self::Vector;
     /// The lanes in order.

@@ -2,7 +2,7 @@
 //! x86-64, NEON on Arm, SIMD128 on WASM where enabled. The only file that names `wide`.
 
 use super::{LANES, Simd};
-use wide::{CmpGt, f32x16};
+use wide::f32x16;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Portable;

@@ -111,10 +111,7 @@ impl Simd for Avx2 {
         // SAFETY: lanes outside the mask are not read, those inside are the `count` floats that the
         // caller promises; the token proves AVX2.
         unsafe {
-            Pair(
-                _mm256_maskload_ps(source, low),
-                _mm256_maskload_ps(source.wrapping_add(8), high),
-            )
+            Pair(_mm256_maskload_ps(source, low), _mm256_maskload_ps(source.wrapping_add(8), high))
         }
     }
 
@@ -325,8 +322,6 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn sum(self, v: __m512) -> f32 {
         // SAFETY: the token proves AVX-512 F and DQ, and with them AVX.
-        unsafe {
-            sum8(_mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps::<1>(v)))
-        }
+        unsafe { sum8(_mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps::<1>(v))) }
     }
 }

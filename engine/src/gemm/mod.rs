@@ -1,0 +1,199 @@
+//! General matrix multiplication.
+//!
+//! Three rooms: [`panel`] and [`packed`] say how operands are laid out for the registers, [`tile`]
+//! computes one register tile, [`product`] walks the blocks and shares them out to threads. The
+//! operands of a product are [`panel::Source`]s, so a convolution's patches need not exist in
+//! memory.
+
+mod matrix;
+mod packed;
+mod panel;
+mod product;
+mod tile;
+
+pub use matrix::{Matrix, MatrixMut};
+pub(crate) use packed::{Blocks, PackedA};
+pub(crate) use panel::{Dense, Source};
+pub(crate) use product::{Output, Product};
+pub(crate) use tile::{Columns, leaky};
+
+use crate::{Context, Error, Tier};
+use std::cell::Cell;
+
+/// Which code multiplies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Backend {
+    /// The faster one: this crate's on every tier of its own, `matrixmultiply` for products of some
+    /// size on the portable tier.
+    #[default]
+    Auto,
+    /// This crate's micro-kernels.
+    Loupe,
+    /// The crate `matrixmultiply`, which chooses its instructions itself.
+    MatrixMultiply,
+}
+
+/// Factors of a product and who computes it. The default is `C ← A B`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct GemmOptions {
+    /// Factor of the product.
+    pub alpha: f32,
+    /// Factor of the old C. 0 means that C is overwritten and never read, even if it holds NaN.
+    pub beta: f32,
+    /// Which code multiplies.
+    pub backend: Backend,
+}
+
+impl Default for GemmOptions {
+    fn default() -> GemmOptions {
+        GemmOptions { alpha: 1.0, beta: 0.0, backend: Backend::Auto }
+    }
+}
+
+/// On the portable tier, products of this many multiplications go to `matrixmultiply`.
+const MATRIXMULTIPLY_FROM: usize = 1 << 15;
+
+thread_local! {
+    static PACKED: Cell<PackedA> = Cell::default();
+}
+
+/// `C ← alpha · A B + beta · C` for A `[M, K]`, B `[K, N]`, C `[M, N]`.
+///
+/// Each element of C is summed in the order of K in blocks of at most 256, for any number of
+/// threads. The strides of A and B are free, so a transposed operand needs no copy.
+///
+/// ```
+/// use loupe_engine::gemm::{GemmOptions, Matrix, MatrixMut, gemm};
+/// use loupe_engine::Context;
+///
+/// let a = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+/// let mut c = [0.0; 4];
+/// let a = Matrix::row_major(&a, [2, 3])?;
+/// let options = GemmOptions::default();
+/// gemm(&Context::serial(), a, a.transposed(), MatrixMut::row_major(&mut c, [2, 2])?, options)?;
+/// assert_eq!(c, [14.0, 32.0, 32.0, 77.0]);
+/// # Ok::<(), loupe_engine::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::Length`] if the shapes do not fit together.
+pub fn gemm(
+    cx: &Context,
+    a: Matrix<'_>,
+    b: Matrix<'_>,
+    c: MatrixMut<'_>,
+    options: GemmOptions,
+) -> Result<(), Error> {
+    let shapes = [
+        ("the rows of B", a.cols, b.rows),
+        ("the rows of C", a.rows, c.rows),
+        ("the columns of C", b.cols, c.cols),
+    ];
+    for (what, expected, found) in shapes {
+        if expected != found {
+            return Err(Error::Length { op: "gemm", what, expected, found });
+        }
+    }
+    let large = a.rows.saturating_mul(a.cols).saturating_mul(b.cols) >= MATRIXMULTIPLY_FROM;
+    let portable = cx.isa().tier() == Tier::Portable;
+    match options.backend {
+        Backend::MatrixMultiply => matrixmultiply(cx, a, b, c, options),
+        Backend::Auto if portable && large => matrixmultiply(cx, a, b, c, options),
+        _ => loupe(cx, a, b, c, options, Blocks::default()),
+    }
+    Ok(())
+}
+
+fn loupe(
+    cx: &Context,
+    a: Matrix<'_>,
+    b: Matrix<'_>,
+    c: MatrixMut<'_>,
+    options: GemmOptions,
+    blocks: Blocks,
+) {
+    let mut packed = PACKED.take();
+    let rows = Dense {
+        data: a.data,
+        lanes: a.rows,
+        depth: a.cols,
+        lane_stride: a.row_stride,
+        depth_stride: a.col_stride,
+    };
+    packed.pack(cx.isa(), &rows, blocks);
+    let columns = Dense {
+        data: b.data,
+        lanes: b.cols,
+        depth: b.rows,
+        lane_stride: b.col_stride,
+        depth_stride: b.row_stride,
+    };
+    let product = Product {
+        a: std::slice::from_ref(&packed),
+        items: 1,
+        b: |_| columns,
+        alpha: options.alpha,
+        beta: options.beta,
+        bias: &[],
+        negative_slope: 1.0,
+    };
+    product.run(
+        cx,
+        Output {
+            data: c.data,
+            origin: 0,
+            item_stride: 0,
+            row_stride: c.row_stride,
+            layout: Columns::Contiguous,
+        },
+    );
+    PACKED.set(packed);
+}
+
+/// Rows of a task of `matrixmultiply`.
+const MATRIXMULTIPLY_ROWS: usize = 256;
+
+fn matrixmultiply(
+    cx: &Context,
+    a: Matrix<'_>,
+    b: Matrix<'_>,
+    c: MatrixMut<'_>,
+    options: GemmOptions,
+) {
+    if c.rows == 0 || c.cols == 0 {
+        return;
+    }
+    let used = (c.rows - 1) * c.row_stride + c.cols;
+    let chunk = MATRIXMULTIPLY_ROWS * c.row_stride;
+    let work = 2 * a.rows * a.cols * b.cols;
+    let outputs = [(&mut c.data[..used], chunk)];
+    cx.threads().for_each_chunk(used.div_ceil(chunk), work, outputs, |task, [out]| {
+        let first = task * MATRIXMULTIPLY_ROWS;
+        let rows = MATRIXMULTIPLY_ROWS.min(a.rows - first);
+        // SAFETY: the constructors of `Matrix` and `MatrixMut` have checked that every element lies
+        // within its slice, and `first + rows` ≤ the rows of A and C. `out` begins at row `first` of
+        // C and ends behind the last element of row `first + rows - 1`. A may be empty (K = 0);
+        // then its address is not read.
+        unsafe {
+            matrixmultiply::sgemm(
+                rows,
+                a.cols,
+                b.cols,
+                options.alpha,
+                a.data.as_ptr().wrapping_add(first * a.row_stride),
+                a.row_stride as isize,
+                a.col_stride as isize,
+                b.data.as_ptr(),
+                b.row_stride as isize,
+                b.col_stride as isize,
+                options.beta,
+                out.as_mut_ptr(),
+                c.row_stride as isize,
+                1,
+            );
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests;

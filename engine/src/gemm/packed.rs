@@ -1,0 +1,125 @@
+//! The operand A, packed as a whole.
+
+use super::panel::{Cut, Source};
+use crate::buffer::Buffer;
+use crate::simd::{Isa, Kernel, Simd};
+use std::ops::Range;
+
+/// Where a product is cut into blocks. Tests choose tiny ones, so that small problems meet every
+/// loop.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Blocks {
+    /// The longest run of K that is summed in registers before C is touched. The only block size
+    /// that the result's bits depend on, hence the same on every tier.
+    pub(crate) depth: usize,
+    /// Columns of a task.
+    pub(crate) columns: usize,
+    /// Rows that meet a block of B before the next rows are read.
+    pub(crate) rows: usize,
+}
+
+impl Default for Blocks {
+    /// A panel of B, 256 × 16 floats, is half of a 32 KiB first-level cache; a block of B takes
+    /// 192 KiB and one of A 96 KiB of the second level.
+    fn default() -> Blocks {
+        Blocks { depth: 256, columns: 192, rows: 96 }
+    }
+}
+
+/// A as the tiles read it: for each block of the depth, for each panel of rows, `[depth][rows]`.
+#[derive(Debug, Default)]
+pub(crate) struct PackedA {
+    data: Buffer,
+    rows: usize,
+    depth: usize,
+    /// The tile that the rows were cut for.
+    tile_rows: usize,
+    blocks: Blocks,
+}
+
+impl PackedA {
+    /// Packs `source` for the tiles of `isa`, in the memory of what was packed before.
+    pub(crate) fn pack(&mut self, isa: Isa, source: &impl Source, blocks: Blocks) {
+        (self.rows, self.depth, self.blocks) = (source.lanes(), source.depth(), blocks);
+        let len = self.rows * self.depth;
+        if self.data.len() < len {
+            self.data = Buffer::zeros(len);
+        }
+        isa.run(Pack { packed: self, source });
+    }
+
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    pub(crate) fn depth(&self) -> usize {
+        self.depth
+    }
+
+    pub(crate) fn blocks(&self) -> Blocks {
+        self.blocks
+    }
+
+    /// The number of panels of rows.
+    pub(crate) fn panels(&self) -> usize {
+        Cut::new(self.rows, self.tile_rows).panels()
+    }
+
+    /// The rows of a panel.
+    #[inline(always)]
+    pub(crate) fn rows_of(&self, panel: usize) -> Range<usize> {
+        Cut::new(self.rows, self.tile_rows).lanes_of(panel)
+    }
+
+    /// The number of blocks of the depth. A sum of no terms is one empty block, so that C is
+    /// written nevertheless.
+    pub(crate) fn depth_blocks(&self) -> usize {
+        self.depth_cut().panels().max(1)
+    }
+
+    /// The depths of a block; block 0 is the longest.
+    pub(crate) fn depth_of(&self, block: usize) -> Range<usize> {
+        if self.depth == 0 { 0..0 } else { self.depth_cut().lanes_of(block) }
+    }
+
+    fn depth_cut(&self) -> Cut {
+        Cut::new(self.depth, self.blocks.depth)
+    }
+
+    /// A panel of a block: `[depth][rows]`.
+    #[inline(always)]
+    pub(crate) fn panel(&self, block: usize, panel: usize) -> &[f32] {
+        &self.data[self.panel_range(block, panel)]
+    }
+
+    fn panel_range(&self, block: usize, panel: usize) -> Range<usize> {
+        let (rows, depth) = (self.rows_of(panel), self.depth_of(block));
+        let start = depth.start * self.rows + rows.start * depth.len();
+        start..start + rows.len() * depth.len()
+    }
+}
+
+struct Pack<'a, A> {
+    packed: &'a mut PackedA,
+    source: &'a A,
+}
+
+impl<A: Source> Kernel for Pack<'_, A> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Pack { packed, source } = self;
+        packed.tile_rows = S::TILE_ROWS;
+        for block in 0..packed.depth_blocks() {
+            for panel in 0..packed.panels() {
+                let range = packed.panel_range(block, panel);
+                let (rows, depth) = (packed.rows_of(panel), packed.depth_of(block));
+                if !depth.is_empty() {
+                    let width = rows.len();
+                    source.pack(simd, rows, depth, width, &mut packed.data[range]);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Every tier, backend and block size against exact sums.
+
+use super::*;
+use crate::{Isa, Threads};
+
+/// Small whole numbers: every partial sum is exact, so any order of summation gives equal bits.
+fn whole_numbers(len: usize, seed: usize) -> Vec<f32> {
+    (0..len).map(|i| ((i * 7919 + seed * 104_729) % 17) as f32 - 8.0).collect()
+}
+
+/// `[M, N, K]` with strides of A, B and C, all views into larger slices.
+#[derive(Debug)]
+struct Case {
+    size: [usize; 3],
+    a: [usize; 2],
+    b: [usize; 2],
+    c: usize,
+}
+
+fn naive(case: &Case, a: &[f32], b: &[f32], c: &[f32], options: GemmOptions) -> Vec<f32> {
+    let [m, n, k] = case.size;
+    let mut out = c.to_vec();
+    for i in 0..m {
+        for j in 0..n {
+            let product: f32 = (0..k)
+                .map(|p| a[i * case.a[0] + p * case.a[1]] * b[p * case.b[0] + j * case.b[1]])
+                .sum();
+            let old = if options.beta == 0.0 { 0.0 } else { options.beta * c[i * case.c + j] };
+            out[i * case.c + j] = options.alpha * product + old;
+        }
+    }
+    out
+}
+
+fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    // Around the tiles of all tiers (2, 6, 12 rows; 16, 32 columns), the tiny blocks of the test
+    // and the real ones, with empty sizes.
+    let sizes = [
+        [0, 3, 2],
+        [3, 0, 2],
+        [3, 2, 0],
+        [1, 1, 1],
+        [5, 15, 3],
+        [6, 16, 8],
+        [7, 17, 9],
+        [10, 144, 25],
+        [10, 25, 90],
+        [12, 32, 7],
+        [13, 33, 31],
+        [25, 47, 64],
+        [3, 200, 5],
+        [100, 1, 7],
+        [97, 193, 257],
+    ];
+    for [m, n, k] in sizes {
+        cases.push(Case { size: [m, n, k], a: [k, 1], b: [n, 1], c: n });
+        cases.push(Case { size: [m, n, k], a: [1, m + 1], b: [1, k + 2], c: n + 3 });
+    }
+    cases.push(Case { size: [4, 20, 6], a: [0, 1], b: [1, 0], c: 20 });
+    cases
+}
+
+/// Gaps between C's rows and, where beta is 0, C itself hold NaN: they must be neither read nor
+/// written.
+fn check(
+    isa: Isa,
+    threads: &Threads,
+    run: impl Fn(&Context, &Case, &[f32], &[f32], &mut [f32], GemmOptions),
+) {
+    let cx = Context::new(isa, threads.clone());
+    for case in cases() {
+        let [m, n, k] = case.size;
+        let a = whole_numbers(m * case.a[0].max(1) + k * case.a[1] + 1, 1);
+        let b = whole_numbers(k * case.b[0].max(1) + n * case.b[1] + 1, 2);
+        for (alpha, beta) in [(1.0, 0.0), (1.0, 1.0), (-2.0, 0.5)] {
+            let options = GemmOptions { alpha, beta, backend: Backend::Loupe };
+            let mut c = vec![f32::NAN; m * case.c];
+            for i in 0..m * usize::from(beta != 0.0) {
+                c[i * case.c..][..n].copy_from_slice(&whole_numbers(n, i));
+            }
+            let expected = naive(&case, &a, &b, &c, options);
+            run(&cx, &case, &a, &b, &mut c, options);
+            let bits = |x: &[f32]| x.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+            // -0 and 0 are both right: compare as numbers, NaN with NaN.
+            let same = c.iter().zip(&expected).all(|(x, y)| x == y || (x.is_nan() && y.is_nan()));
+            assert!(same, "{isa:?} {case:?} {options:?}: {:?} {:?}", bits(&c), bits(&expected));
+        }
+    }
+}
+
+#[test]
+fn every_tier_gives_exact_sums_with_small_and_real_blocks() {
+    let three = Threads::new(3).unwrap();
+    let tiny = Blocks { depth: 4, columns: 32, rows: 4 };
+    for isa in Isa::available() {
+        for threads in [&Threads::serial(), &three] {
+            for blocks in [tiny, Blocks::default()] {
+                check(isa, threads, |cx, case, a, b, c, options| {
+                    let [m, n, k] = case.size;
+                    let a = Matrix::new(a, [m, k], case.a).unwrap();
+                    let b = Matrix::new(b, [k, n], case.b).unwrap();
+                    let c = MatrixMut::new(c, [m, n], case.c).unwrap();
+                    loupe(cx, a, b, c, options, blocks);
+                });
+            }
+        }
+    }
+}
+
+#[test]
+fn the_public_function_is_exact_with_every_backend() {
+    for isa in Isa::available() {
+        for backend in [Backend::Auto, Backend::Loupe, Backend::MatrixMultiply] {
+            check(isa, &Threads::serial(), |cx, case, a, b, c, options| {
+                let [m, n, k] = case.size;
+                let a = Matrix::new(a, [m, k], case.a).unwrap();
+                let b = Matrix::new(b, [k, n], case.b).unwrap();
+                let c = MatrixMut::new(c, [m, n], case.c).unwrap();
+                gemm(cx, a, b, c, GemmOptions { backend, ..options }).unwrap();
+            });
+        }
+    }
+}
+
+#[test]
+fn shapes_that_do_not_fit_are_errors() {
+    let (cx, data) = (Context::serial(), [0.0; 12]);
+    let a = Matrix::row_major(&data, [3, 4]).unwrap();
+    let b = Matrix::row_major(&data, [3, 4]).unwrap();
+    let mut c = [0.0; 16];
+    let c = MatrixMut::row_major(&mut c, [3, 4]).unwrap();
+    let error = gemm(&cx, a, b, c, GemmOptions::default()).unwrap_err();
+    assert_eq!(error.to_string(), "gemm: the rows of B must have 4 elements, found 3");
+}

@@ -1,0 +1,197 @@
+//! The micro-kernel: one register tile of C.
+
+use crate::simd::{LANES, Simd};
+
+/// What happens to a row of C when its last product has been added.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Epilogue<'a> {
+    /// Added to every element of row `i`: `bias[i]`. Empty for none.
+    pub(crate) bias: &'a [f32],
+    /// Negative elements are then multiplied by this; 1 leaves all as they are.
+    pub(crate) negative_slope: f32,
+}
+
+impl Epilogue<'_> {
+    /// Leaves C as it is.
+    pub(crate) const NONE: Epilogue<'static> = Epilogue { bias: &[], negative_slope: 1.0 };
+}
+
+/// Where the columns of C lie within a row.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Columns {
+    /// One behind the other.
+    Contiguous,
+    /// On a grid `width` wide: column `j` at `(j / width) · row_step + (j % width) · col_step`.
+    Grid { width: usize, row_step: usize, col_step: usize },
+}
+
+impl Columns {
+    /// The position of column `j` within a row.
+    #[inline(always)]
+    pub(crate) fn offset(self, j: usize) -> usize {
+        match self {
+            Columns::Contiguous => j,
+            Columns::Grid { width, row_step, col_step } => {
+                (j / width) * row_step + (j % width) * col_step
+            }
+        }
+    }
+}
+
+/// One tile: `C ← act(alpha · A B + beta · C + bias)`, with the last two only where `finish`.
+pub(crate) struct Tile<'a> {
+    /// Length of the sum.
+    pub(crate) depth: usize,
+    /// Panel of A: `[depth][rows]`.
+    pub(crate) a: *const f32,
+    /// Panel of B: `[depth][16 · vectors]`.
+    pub(crate) b: *const f32,
+    /// Row 0 of C, at the position of the row's column 0.
+    pub(crate) c: *mut f32,
+    /// From one row of C to the next.
+    pub(crate) row_stride: usize,
+    /// The columns of the tile are `first_column..first_column + columns` of C.
+    pub(crate) layout: Columns,
+    pub(crate) first_column: usize,
+    pub(crate) columns: usize,
+    pub(crate) alpha: f32,
+    /// 0 means that C is not read.
+    pub(crate) beta: f32,
+    /// The bias is that of the tile's rows.
+    pub(crate) epilogue: Option<Epilogue<'a>>,
+}
+
+/// Computes a tile of `rows` × `columns`.
+///
+/// Every element of C is one chain of `mul_add` in the order of the depth, whatever the tile's size
+/// and position: cutting C differently does not change a bit.
+///
+/// # Safety
+/// `rows` ≤ `S::TILE_ROWS`; `columns` ≤ 16 · `vectors`, `vectors` ≤ `S::TILE_VECTORS`; `a` and `b`
+/// are valid for reading `depth` steps, `c` for writing (and, if beta ≠ 0, reading) the rows and
+/// columns named; `epilogue.bias` is empty or `rows` long.
+#[inline(always)]
+pub(crate) unsafe fn tile<S: Simd>(simd: S, rows: usize, vectors: usize, t: &Tile<'_>) {
+    macro_rules! rows {
+        ($($n:literal)+) => {
+            match (rows, vectors) {
+                $(
+                    // SAFETY: the caller's promises are those of `sized`.
+                    ($n, 1) => unsafe { sized::<S, $n, 1>(simd, t) },
+                    // SAFETY: as above.
+                    ($n, 2) => unsafe { sized::<S, $n, 2>(simd, t) },
+                )+
+                _ => unreachable!("a tile of {rows} rows and {vectors} vectors"),
+            }
+        };
+    }
+    rows!(1 2 3 4 5 6 7 8 9 10 11 12);
+}
+
+/// [`tile`] with its size known to the compiler, so that the accumulators are registers.
+///
+/// # Safety
+/// As [`tile`].
+#[inline(always)]
+unsafe fn sized<S: Simd, const R: usize, const V: usize>(simd: S, t: &Tile<'_>) {
+    if R > S::TILE_ROWS || V > S::TILE_VECTORS {
+        unreachable!("a tile larger than the tier's");
+    }
+    let mut acc = [[simd.zero(); V]; R];
+    let (mut a, mut b) = (t.a, t.b);
+    for _ in 0..t.depth {
+        // SAFETY: the panels hold `depth` steps of R and 16 V floats, and this is one of them; a
+        // pointer one past the last step is allowed.
+        unsafe {
+            let mut row = [simd.zero(); V];
+            for v in 0..V {
+                row[v] = simd.load(b.add(v * LANES));
+            }
+            for r in 0..R {
+                let x = simd.splat(*a.add(r));
+                for v in 0..V {
+                    acc[r][v] = simd.mul_add(x, row[v], acc[r][v]);
+                }
+            }
+            a = a.add(R);
+            b = b.add(V * LANES);
+        }
+    }
+    for r in 0..R {
+        for v in 0..V {
+            let first = v * LANES;
+            let count = t.columns.saturating_sub(first).min(LANES);
+            // SAFETY: the caller promises these rows and columns of C, and a bias for each row.
+            unsafe { write::<S>(simd, t, r, first, count, acc[r][v]) };
+        }
+    }
+}
+
+/// Writes `count` columns of row `row`, from column `first` of the tile.
+///
+/// # Safety
+/// As [`tile`]; `first + count` ≤ `columns`, `count` ≤ 16.
+#[inline(always)]
+unsafe fn write<S: Simd>(
+    simd: S,
+    t: &Tile<'_>,
+    row: usize,
+    first: usize,
+    count: usize,
+    product: S::Vector,
+) {
+    let finish = |mut value, old: Option<S::Vector>| {
+        if t.alpha != 1.0 {
+            value = simd.mul(value, simd.splat(t.alpha));
+        }
+        if let Some(old) = old {
+            value = simd.mul_add(old, simd.splat(t.beta), value);
+        }
+        if let Some(epilogue) = t.epilogue {
+            if let Some(&bias) = epilogue.bias.get(row) {
+                value = simd.add(value, simd.splat(bias));
+            }
+            if epilogue.negative_slope != 1.0 {
+                value = leaky(simd, value, simd.splat(epilogue.negative_slope));
+            }
+        }
+        value
+    };
+    // SAFETY: the caller promises that this row of C may be written, and read if beta ≠ 0, at the
+    // columns that are touched here.
+    unsafe {
+        let c = t.c.add(row * t.row_stride);
+        match t.layout {
+            Columns::Contiguous => {
+                let c = c.add(t.first_column + first);
+                if count == LANES {
+                    let old = (t.beta != 0.0).then(|| simd.load(c));
+                    simd.store(finish(product, old), c);
+                } else if count > 0 {
+                    let old = (t.beta != 0.0).then(|| simd.load_first(c, count));
+                    simd.store_first(finish(product, old), c, count);
+                }
+            }
+            Columns::Grid { .. } => {
+                let at = |lane| c.add(t.layout.offset(t.first_column + first + lane));
+                let mut old = [0.0; LANES];
+                if t.beta != 0.0 {
+                    for (lane, old) in old[..count].iter_mut().enumerate() {
+                        *old = *at(lane);
+                    }
+                }
+                let old = (t.beta != 0.0).then(|| simd.load(old.as_ptr()));
+                let new = simd.to_array(finish(product, old));
+                for (lane, &new) in new[..count].iter().enumerate() {
+                    *at(lane) = new;
+                }
+            }
+        }
+    }
+}
+
+/// `x` where it is positive, `slope · x` elsewhere: LeakyReLU.
+#[inline(always)]
+pub(crate) fn leaky<S: Simd>(simd: S, x: S::Vector, slope: S::Vector) -> S::Vector {
+    simd.select(simd.gt(x, simd.zero()), x, simd.mul(x, slope))
+}

@@ -1,0 +1,4 @@
+//! Normalisation, forward and backward.
+
+pub mod batch;
+pub mod layer;
