@@ -12,13 +12,12 @@ mod product;
 mod tile;
 
 pub use matrix::{Matrix, MatrixMut};
-pub(crate) use packed::{Blocks, PackedA};
+pub(crate) use packed::{Blocks, with_packed};
 pub(crate) use panel::{Dense, Source};
 pub(crate) use product::{Output, Product};
-pub(crate) use tile::{Columns, leaky};
+pub(crate) use tile::Columns;
 
 use crate::{Context, Error, Tier};
-use std::cell::Cell;
 
 /// Which code multiplies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,10 +51,6 @@ impl Default for GemmOptions {
 
 /// On the portable tier, products of this many multiplications go to `matrixmultiply`.
 const MATRIXMULTIPLY_FROM: usize = 1 << 15;
-
-thread_local! {
-    static PACKED: Cell<PackedA> = Cell::default();
-}
 
 /// `C ← alpha · A B + beta · C` for A `[M, K]`, B `[K, N]`, C `[M, N]`.
 ///
@@ -112,7 +107,6 @@ fn loupe(
     options: GemmOptions,
     blocks: Blocks,
 ) {
-    let mut packed = PACKED.take();
     let rows = Dense {
         data: a.data,
         lanes: a.rows,
@@ -120,7 +114,6 @@ fn loupe(
         lane_stride: a.row_stride,
         depth_stride: a.col_stride,
     };
-    packed.pack(cx.isa(), &rows, blocks);
     let columns = Dense {
         data: b.data,
         lanes: b.cols,
@@ -128,26 +121,31 @@ fn loupe(
         lane_stride: b.col_stride,
         depth_stride: b.row_stride,
     };
-    let product = Product {
-        a: std::slice::from_ref(&packed),
-        items: 1,
-        b: |_| columns,
-        alpha: options.alpha,
-        beta: options.beta,
-        bias: &[],
-        negative_slope: 1.0,
-    };
-    product.run(
+    with_packed(
         cx,
-        Output {
-            data: c.data,
-            origin: 0,
-            item_stride: 0,
-            row_stride: c.row_stride,
-            layout: Columns::Contiguous,
+        blocks,
+        1,
+        |_| rows,
+        |packed| {
+            let product = Product {
+                a: packed,
+                items: 1,
+                b: |_| columns,
+                alpha: options.alpha,
+                beta: options.beta,
+                bias: &[],
+                negative_slope: 1.0,
+            };
+            let output = Output {
+                data: c.data,
+                origin: 0,
+                item_stride: 0,
+                row_stride: c.row_stride,
+                layout: Columns::Contiguous,
+            };
+            product.run(cx, output);
         },
     );
-    PACKED.set(packed);
 }
 
 /// Rows of a task of `matrixmultiply`.

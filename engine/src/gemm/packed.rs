@@ -1,8 +1,10 @@
 //! The operand A, packed as a whole.
 
 use super::panel::{Cut, Source};
+use crate::Context;
 use crate::buffer::Buffer;
 use crate::simd::{Isa, Kernel, Simd};
+use std::cell::Cell;
 use std::ops::Range;
 
 /// Where a product is cut into blocks. Tests choose tiny ones, so that small problems meet every
@@ -39,7 +41,7 @@ pub(crate) struct PackedA {
 
 impl PackedA {
     /// Packs `source` for the tiles of `isa`, in the memory of what was packed before.
-    pub(crate) fn pack(&mut self, isa: Isa, source: &impl Source, blocks: Blocks) {
+    fn pack(&mut self, isa: Isa, source: &impl Source, blocks: Blocks) {
         (self.rows, self.depth, self.blocks) = (source.lanes(), source.depth(), blocks);
         let len = self.rows * self.depth;
         if self.data.len() < len {
@@ -97,6 +99,33 @@ impl PackedA {
         let start = depth.start * self.rows + rows.start * depth.len();
         start..start + rows.len() * depth.len()
     }
+}
+
+thread_local! {
+    static PACKED: Cell<Vec<PackedA>> = const { Cell::new(Vec::new()) };
+}
+
+/// Packs the sources `0..count` for the context's tier, and calls `f` with them.
+///
+/// The memory belongs to the thread and is kept for its next call.
+pub(crate) fn with_packed<A: Source, R>(
+    cx: &Context,
+    blocks: Blocks,
+    count: usize,
+    source: impl Fn(usize) -> A + Sync,
+    f: impl FnOnce(&[PackedA]) -> R,
+) -> R {
+    let mut packed = PACKED.take();
+    if packed.len() < count {
+        packed.resize_with(count, PackedA::default);
+    }
+    let work = count.saturating_mul(source(0).lanes()).saturating_mul(source(0).depth());
+    cx.threads().for_each_chunk(count, work, [(&mut packed[..count], 1)], |i, [packed]| {
+        packed[0].pack(cx.isa(), &source(i), blocks);
+    });
+    let result = f(&packed[..count]);
+    PACKED.set(packed);
+    result
 }
 
 struct Pack<'a, A> {

@@ -11,11 +11,6 @@ pub(crate) struct Epilogue<'a> {
     pub(crate) negative_slope: f32,
 }
 
-impl Epilogue<'_> {
-    /// Leaves C as it is.
-    pub(crate) const NONE: Epilogue<'static> = Epilogue { bias: &[], negative_slope: 1.0 };
-}
-
 /// Where the columns of C lie within a row.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Columns {

@@ -1,0 +1,272 @@
+//! The sizes of a convolution, checked once.
+
+use super::axis::{Axis, AxisOptions};
+use crate::Error;
+
+pub(super) const OP: &str = "conv2d";
+
+/// Kernel and steps of a convolution, `[height, width]` where there are two. The fields have the
+/// meaning of those of PyTorch's `Conv2d`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Conv2dOptions {
+    /// C: channels of the input.
+    pub in_channels: usize,
+    /// O: channels of the output.
+    pub out_channels: usize,
+    /// Kh, Kw.
+    pub kernel_size: [usize; 2],
+    /// Steps of the kernel over the image.
+    pub stride: [usize; 2],
+    /// Zeros added to each of the two sides.
+    pub padding: [usize; 2],
+    /// Distance of neighbouring kernel elements in the image.
+    pub dilation: [usize; 2],
+    /// Groups of channels that do not see each other; divides C and O.
+    pub groups: usize,
+}
+
+impl Conv2dOptions {
+    /// A kernel that moves by one pixel over an image without padding and sees all channels.
+    pub fn new(in_channels: usize, out_channels: usize, kernel_size: [usize; 2]) -> Conv2dOptions {
+        Conv2dOptions {
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride: [1, 1],
+            padding: [0, 0],
+            dilation: [1, 1],
+            groups: 1,
+        }
+    }
+}
+
+/// No size, step or padding along an axis may exceed this. All arithmetic on positions then fits an
+/// `isize` of 32 bits, and the tables of an axis stay small.
+const LONGEST: usize = 1 << 20;
+
+/// A convolution of images of one size, with everything about it worked out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conv2d {
+    options: Conv2dOptions,
+    input_size: [usize; 2],
+    output_size: [usize; 2],
+    /// Outputs looking at inputs, along the rows and along the columns.
+    pub(super) forward: [Axis; 2],
+    /// Inputs looking at outputs: the phases of the rows and of the columns.
+    pub(super) backward: [Vec<(usize, Axis)>; 2],
+}
+
+impl Conv2d {
+    /// The convolution of images `[C, height, width]`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if a size, step or the number of groups is 0, if a length along an axis
+    /// exceeds 2²⁰, if the groups do not divide the channels, or if the dilated kernel is larger
+    /// than the padded image; [`Error::Overflow`] if a tensor would not fit the address space.
+    pub fn new(options: Conv2dOptions, input_size: [usize; 2]) -> Result<Conv2d, Error> {
+        let o = &options;
+        for (what, value) in [
+            ("the number of input channels", o.in_channels),
+            ("the number of output channels", o.out_channels),
+            ("the number of groups", o.groups),
+        ] {
+            if value == 0 {
+                return Err(invalid(what, "at least 1", value));
+            }
+        }
+        for (what, channels) in [
+            ("the number of input channels", o.in_channels),
+            ("the number of output channels", o.out_channels),
+        ] {
+            if !channels.is_multiple_of(o.groups) {
+                let found = format!("{channels} for {} groups", o.groups);
+                return Err(invalid(what, "divisible by the number of groups", found));
+            }
+        }
+        let axes = [0, 1].map(|axis| AxisOptions {
+            size: input_size[axis],
+            kernel: o.kernel_size[axis],
+            stride: o.stride[axis],
+            padding: o.padding[axis],
+            dilation: o.dilation[axis],
+        });
+        for axis in axes {
+            check_axis(axis)?;
+        }
+        let output_size = axes.map(AxisOptions::outputs);
+        let [ho, wo] = output_size;
+        product("the input", &[o.in_channels, input_size[0], input_size[1]])?;
+        product("the output", &[o.out_channels, ho, wo])?;
+        let [kh, kw] = o.kernel_size;
+        product("the weight", &[o.out_channels, o.in_channels / o.groups, kh, kw])?;
+        Ok(Conv2d {
+            options,
+            input_size,
+            output_size,
+            forward: axes.map(AxisOptions::forward),
+            backward: axes.map(AxisOptions::backward),
+        })
+    }
+
+    /// What the geometry was made of.
+    pub fn options(&self) -> &Conv2dOptions {
+        &self.options
+    }
+
+    /// H, W.
+    pub fn input_size(&self) -> [usize; 2] {
+        self.input_size
+    }
+
+    /// Ho, Wo: `⌊(size + 2 · padding − dilation · (kernel − 1) − 1) / stride⌋ + 1`.
+    pub fn output_size(&self) -> [usize; 2] {
+        self.output_size
+    }
+
+    /// C · H · W: elements of one input image.
+    pub fn input_len(&self) -> usize {
+        self.options.in_channels * self.input_size[0] * self.input_size[1]
+    }
+
+    /// O · Ho · Wo: elements of one output image.
+    pub fn output_len(&self) -> usize {
+        self.options.out_channels * self.output_size[0] * self.output_size[1]
+    }
+
+    /// O · (C / groups) · Kh · Kw.
+    pub fn weight_len(&self) -> usize {
+        let o = &self.options;
+        o.out_channels * o.in_channels / o.groups * o.kernel_size[0] * o.kernel_size[1]
+    }
+
+    /// C / groups.
+    pub(super) fn group_inputs(&self) -> usize {
+        self.options.in_channels / self.options.groups
+    }
+
+    /// O / groups.
+    pub(super) fn group_outputs(&self) -> usize {
+        self.options.out_channels / self.options.groups
+    }
+
+    /// Kh · Kw.
+    pub(super) fn kernel_len(&self) -> usize {
+        self.options.kernel_size[0] * self.options.kernel_size[1]
+    }
+}
+
+impl Conv2d {
+    /// How many images of `image_len` floats `len` floats are.
+    pub(super) fn batch_of(
+        &self,
+        what: &'static str,
+        len: usize,
+        image_len: usize,
+    ) -> Result<usize, Error> {
+        if len.is_multiple_of(image_len) {
+            return Ok(len / image_len);
+        }
+        let found = format!("{len} for images of {image_len} elements");
+        Err(Error::Invalid { op: OP, what, expected: "a whole number of images", found })
+    }
+
+    /// The length of `batch` images of `image_len` floats.
+    pub(super) fn batch_len(
+        &self,
+        what: &'static str,
+        batch: usize,
+        image_len: usize,
+    ) -> Result<usize, Error> {
+        product(what, &[batch, image_len])
+    }
+}
+
+fn check_axis(axis: AxisOptions) -> Result<(), Error> {
+    for (what, value, least) in [
+        ("an image size", axis.size, 1),
+        ("a kernel size", axis.kernel, 1),
+        ("a stride", axis.stride, 1),
+        ("a padding", axis.padding, 0),
+        ("a dilation", axis.dilation, 1),
+    ] {
+        if value < least {
+            return Err(invalid(what, "at least 1", value));
+        }
+        if value > LONGEST {
+            return Err(invalid(what, "at most 2^20", value));
+        }
+    }
+    // At most 2⁴⁰: beyond what a usize of 32 bits holds.
+    let extent = (axis.kernel - 1).checked_mul(axis.dilation).and_then(|n| n.checked_add(1));
+    let padded = axis.size + 2 * axis.padding;
+    match extent {
+        Some(extent) if extent <= padded => Ok(()),
+        _ => {
+            let found = format!(
+                "{} elements at dilation {} for {} pixels with {} of padding at each side",
+                axis.kernel, axis.dilation, axis.size, axis.padding
+            );
+            Err(invalid("the kernel", "no larger than the padded image", found))
+        }
+    }
+}
+
+fn invalid(what: &'static str, expected: &'static str, found: impl ToString) -> Error {
+    Error::Invalid { op: OP, what, expected, found: found.to_string() }
+}
+
+/// The product of the factors, if a slice of so many floats can exist.
+fn product(what: &'static str, factors: &[usize]) -> Result<usize, Error> {
+    let bytes = factors.iter().try_fold(size_of::<f32>(), |n, &f| n.checked_mul(f));
+    match bytes {
+        Some(bytes) if isize::try_from(bytes).is_ok() => Ok(bytes / size_of::<f32>()),
+        _ => Err(Error::Overflow { op: OP, what }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn geometry(options: Conv2dOptions, size: [usize; 2]) -> Result<[usize; 2], String> {
+        Conv2d::new(options, size).map(|g| g.output_size()).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn output_sizes_of_the_mnist_network() {
+        let first = Conv2dOptions { stride: [2, 2], ..Conv2dOptions::new(1, 10, [5, 5]) };
+        assert_eq!(geometry(first, [28, 28]), Ok([12, 12]));
+        let second = Conv2dOptions { stride: [2, 2], ..Conv2dOptions::new(10, 10, [3, 3]) };
+        assert_eq!(geometry(second, [12, 12]), Ok([5, 5]));
+    }
+
+    #[test]
+    fn impossible_sizes_are_errors_with_numbers() {
+        let ok = Conv2dOptions::new(4, 6, [3, 3]);
+        let error = |options, size| geometry(options, size).unwrap_err();
+        assert_eq!(
+            error(ok, [2, 5]),
+            "conv2d: the kernel must be no larger than the padded image, found 3 elements at \
+             dilation 1 for 2 pixels with 0 of padding at each side"
+        );
+        assert_eq!(
+            error(Conv2dOptions { groups: 4, ..ok }, [5, 5]),
+            "conv2d: the number of output channels must be divisible by the number of groups, \
+             found 6 for 4 groups"
+        );
+        assert!(error(Conv2dOptions { stride: [0, 1], ..ok }, [5, 5]).contains("a stride"));
+        assert!(error(Conv2dOptions { dilation: [1, 0], ..ok }, [5, 5]).contains("a dilation"));
+        assert!(error(Conv2dOptions { groups: 0, ..ok }, [5, 5]).contains("groups"));
+        assert!(error(Conv2dOptions { in_channels: 0, ..ok }, [5, 5]).contains("input channels"));
+        assert!(error(ok, [0, 5]).contains("an image size must be at least 1, found 0"));
+        let padding = Conv2dOptions { padding: [usize::MAX, 0], ..ok };
+        assert!(error(padding, [5, 5]).contains("a padding must be at most 2^20"));
+    }
+
+    #[test]
+    fn tensors_beyond_the_address_space_are_errors() {
+        let options = Conv2dOptions::new(1 << 40, 1, [1, 1]);
+        let error = Conv2d::new(options, [1 << 20, 1 << 20]).unwrap_err();
+        assert_eq!(error, Error::Overflow { op: "conv2d", what: "the input" });
+    }
+}

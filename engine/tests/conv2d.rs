@@ -1,0 +1,255 @@
+//! Convolution on every tier and on one and three threads, against the f64 oracle.
+
+use loupe_engine::conv::{
+    Conv2d, Conv2dOptions, Conv2dParameters, conv2d, conv2d_backward_input, conv2d_backward_weight,
+};
+use loupe_engine::reference::compare::{
+    Tolerance, assert_bits, assert_close, check_bits, magnitudes, widen,
+};
+use loupe_engine::reference::conv2d as oracle;
+use loupe_engine::reference::random::Random;
+use loupe_engine::{Context, Error, Isa, Threads};
+use proptest::prelude::*;
+
+#[derive(Clone, Debug)]
+struct Problem {
+    batch: usize,
+    options: Conv2dOptions,
+    size: [usize; 2],
+    bias: bool,
+    seed: u64,
+}
+
+/// What the functions under test compute.
+struct Results {
+    y: Vec<f32>,
+    dx: Vec<f32>,
+    dweight: Vec<f32>,
+    dbias: Vec<f32>,
+}
+
+impl Results {
+    fn tensors(&self) -> [(&'static str, &[f32]); 4] {
+        [("y", &self.y), ("dx", &self.dx), ("dweight", &self.dweight), ("dbias", &self.dbias)]
+    }
+}
+
+struct Inputs {
+    x: Vec<f32>,
+    weight: Vec<f32>,
+    bias: Vec<f32>,
+    dy: Vec<f32>,
+}
+
+impl Problem {
+    fn geometry(&self) -> Conv2d {
+        Conv2d::new(self.options, self.size).unwrap()
+    }
+
+    fn dims(&self) -> oracle::Conv2dDims {
+        let o = &self.options;
+        oracle::Conv2dDims {
+            batch: self.batch,
+            in_channels: o.in_channels,
+            height: self.size[0],
+            width: self.size[1],
+            out_channels: o.out_channels,
+            kernel: o.kernel_size,
+            stride: o.stride,
+            padding: o.padding,
+            dilation: o.dilation,
+            groups: o.groups,
+        }
+    }
+
+    fn inputs(&self) -> Inputs {
+        let dims = self.dims();
+        let mut random = Random::new(self.seed);
+        Inputs {
+            x: random.uniform_f32(dims.input_len(), -1.0, 1.0),
+            weight: random.uniform_f32(dims.weight_len(), -1.0, 1.0),
+            bias: random.uniform_f32(dims.out_channels, -1.0, 1.0),
+            dy: random.uniform_f32(dims.output_len(), -1.0, 1.0),
+        }
+    }
+
+    fn run(&self, cx: &Context, inputs: &Inputs) -> Results {
+        let geometry = self.geometry();
+        let poison = |len| vec![f32::NAN; len];
+        let mut results = Results {
+            y: poison(inputs.dy.len()),
+            dx: poison(inputs.x.len()),
+            dweight: poison(inputs.weight.len()),
+            dbias: poison(inputs.bias.len()),
+        };
+        let Inputs { x, weight, bias, dy } = inputs;
+        let parameters = Conv2dParameters { weight, bias: self.bias.then_some(bias) };
+        conv2d(cx, &geometry, x, parameters, &mut results.y).unwrap();
+        conv2d_backward_input(cx, &geometry, weight, dy, &mut results.dx).unwrap();
+        let dbias = Some(&mut results.dbias[..]);
+        conv2d_backward_weight(cx, &geometry, x, dy, &mut results.dweight, dbias).unwrap();
+        results
+    }
+
+    /// Checks every tier against the oracle, and that threads do not change a bit.
+    fn check(&self, three: &Threads) {
+        let (dims, inputs) = (self.dims(), self.inputs());
+        let [ho, wo] = [dims.out_height(), dims.out_width()];
+        assert_eq!(self.geometry().output_size(), [ho, wo]);
+
+        let judge = |x: &[f64], weight: &[f64], bias: &[f64], dy: &[f64]| {
+            let y = oracle::conv2d(&dims, x, weight, self.bias.then_some(bias));
+            let gradients = oracle::conv2d_backward(&dims, x, weight, dy);
+            [y, gradients.input, gradients.weight, gradients.bias]
+        };
+        let wide = [&inputs.x, &inputs.weight, &inputs.bias, &inputs.dy].map(|v| widen(v));
+        let expected = judge(&wide[0], &wide[1], &wide[2], &wide[3]);
+        let size = wide.each_ref().map(|v| magnitudes(v));
+        let magnitude = judge(&size[0], &size[1], &size[2], &size[3]);
+        let kernel = dims.kernel[0] * dims.kernel[1];
+        let terms = [
+            dims.in_channels / dims.groups * kernel + 1,
+            dims.out_channels / dims.groups * kernel,
+            dims.batch * ho * wo,
+            dims.batch * ho * wo,
+        ];
+        for isa in Isa::available() {
+            let serial = self.run(&Context::new(isa, Threads::serial()), &inputs);
+            for (i, (name, actual)) in serial.tensors().into_iter().enumerate() {
+                if !actual.is_empty() {
+                    let tolerance = Tolerance::rounding(terms[i], &magnitude[i]);
+                    let what = format!("{name} on {isa:?} of {self:?}");
+                    assert_close(&what, actual, &expected[i], &tolerance);
+                }
+            }
+            let parallel = self.run(&Context::new(isa, three.clone()), &inputs);
+            for ((name, one), (_, three)) in serial.tensors().iter().zip(parallel.tensors()) {
+                if !one.is_empty() {
+                    assert_bits(&format!("{name} on {isa:?} of {self:?}"), three, one);
+                }
+            }
+        }
+    }
+}
+
+fn options() -> impl Strategy<Value = (Conv2dOptions, [usize; 2])> {
+    let pair = |range: std::ops::Range<usize>| [range.clone(), range];
+    (
+        (1_usize..4, 1_usize..5, 1_usize..8),
+        (pair(1..5), pair(1..4), pair(0..4), pair(1..3)),
+        pair(0..14),
+    )
+        .prop_map(
+            |((groups, inputs, outputs), (kernel_size, stride, padding, dilation), extra)| {
+                let options = Conv2dOptions {
+                    in_channels: groups * inputs,
+                    out_channels: groups * outputs,
+                    kernel_size,
+                    stride,
+                    padding,
+                    dilation,
+                    groups,
+                };
+                // The smallest image that the kernel fits into, and a few pixels more.
+                let size = [0, 1].map(|axis| {
+                    let extent = dilation[axis] * (kernel_size[axis] - 1) + 1;
+                    extent.saturating_sub(2 * padding[axis]).max(1) + extra[axis]
+                });
+                (options, size)
+            },
+        )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_geometry(
+        (options, size) in options(),
+        batch in 0_usize..5,
+        bias in any::<bool>(),
+        seed in any::<u64>(),
+    ) {
+        Problem { batch, options, size, bias, seed }.check(&Threads::serial());
+    }
+}
+
+/// Problems that are large enough to be shared out to threads and to be cut into blocks of the
+/// depth, the rows and the columns.
+#[test]
+fn large_problems_on_three_threads() {
+    let plain = Conv2dOptions::new;
+    let step2 = |options| Conv2dOptions { stride: [2, 2], ..options };
+    let same3 = |options| Conv2dOptions { padding: [1, 1], ..options };
+    let cases = [
+        (19, step2(plain(1, 10, [5, 5])), [28, 28]),
+        (33, step2(plain(10, 10, [3, 3])), [12, 12]),
+        (2, same3(plain(40, 100, [3, 3])), [15, 17]),
+        (1, same3(plain(64, 64, [3, 3])), [20, 21]),
+        (4, Conv2dOptions { groups: 32, ..same3(plain(32, 64, [3, 3])) }, [17, 16]),
+        (1, Conv2dOptions { padding: [3, 3], ..step2(plain(3, 16, [7, 7])) }, [61, 50]),
+        (5, plain(50, 30, [1, 1]), [14, 14]),
+    ];
+    let three = Threads::new(3).unwrap();
+    for (n, (batch, options, size)) in cases.into_iter().enumerate() {
+        Problem { batch, options, size, bias: true, seed: n as u64 }.check(&three);
+    }
+}
+
+/// Cutting the batch differently must not change an image's result, so an image alone and the same
+/// image in a batch have the same bits.
+#[test]
+fn an_image_in_a_batch_is_the_image_alone() {
+    let options = Conv2dOptions { stride: [2, 1], ..Conv2dOptions::new(3, 5, [3, 3]) };
+    let problem = Problem { batch: 7, options, size: [9, 11], bias: true, seed: 5 };
+    let inputs = problem.inputs();
+    let cx = Context::serial();
+    let all = problem.run(&cx, &inputs);
+    let geometry = problem.geometry();
+    for image in 0..7 {
+        let [from, to] = [geometry.input_len(), geometry.output_len()].map(|len| image * len);
+        let one = Inputs {
+            x: inputs.x[from..][..geometry.input_len()].to_vec(),
+            dy: inputs.dy[to..][..geometry.output_len()].to_vec(),
+            weight: inputs.weight.clone(),
+            bias: inputs.bias.clone(),
+        };
+        let alone = Problem { batch: 1, ..problem.clone() }.run(&cx, &one);
+        assert_bits("y", &alone.y, &all.y[to..][..alone.y.len()]);
+        assert_bits("dx", &alone.dx, &all.dx[from..][..alone.dx.len()]);
+        assert!(check_bits("dweight", &alone.dweight, &all.dweight).is_err());
+    }
+}
+
+#[test]
+fn wrong_lengths_are_errors() {
+    let geometry = Conv2d::new(Conv2dOptions::new(2, 3, [2, 2]), [4, 5]).unwrap();
+    let cx = Context::serial();
+    let (x, weight, bias, mut y) = ([0.0; 40], [0.0; 24], [0.0; 3], [0.0; 36]);
+    let run = |x: &[f32], weight: &[f32], bias: &[f32], y: &mut [f32]| {
+        let parameters = Conv2dParameters { weight, bias: Some(bias) };
+        conv2d(&cx, &geometry, x, parameters, y).unwrap_err()
+    };
+    let length = |what, expected, found| Error::Length { op: "conv2d", what, expected, found };
+    assert!(matches!(run(&x[1..], &weight, &bias, &mut y), Error::Invalid { .. }));
+    assert_eq!(run(&x, &weight[1..], &bias, &mut y), length("the weight", 24, 23));
+    assert_eq!(run(&x, &weight, &bias[1..], &mut y), length("the bias", 3, 2));
+    assert_eq!(run(&x, &weight, &bias, &mut y[1..]), length("y", 36, 35));
+
+    let mut dx = x;
+    let error = conv2d_backward_input(&cx, &geometry, &weight, &y[1..], &mut dx).unwrap_err();
+    assert!(error.to_string().contains("dy must be a whole number of images, found 35"));
+    let error = conv2d_backward_input(&cx, &geometry, &weight, &y, &mut dx[1..]).unwrap_err();
+    assert_eq!(error, length("dx", 40, 39));
+    let mut dweight = weight;
+    let error =
+        conv2d_backward_weight(&cx, &geometry, &x, &y, &mut dweight[1..], None).unwrap_err();
+    assert_eq!(error, length("dweight", 24, 23));
+    let error =
+        conv2d_backward_weight(&cx, &geometry, &x, &y[1..], &mut dweight, None).unwrap_err();
+    assert_eq!(error, length("dy", 36, 35));
+    let mut dbias = [0.0; 4];
+    let dbias = Some(&mut dbias[..]);
+    let error = conv2d_backward_weight(&cx, &geometry, &x, &y, &mut dweight, dbias).unwrap_err();
+    assert_eq!(error, length("dbias", 3, 4));
+}
