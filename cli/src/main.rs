@@ -1,3 +1,31 @@
-//! The `loupe` program.
+//! `loupe`: trains and scores small convolutional networks on the CPU.
 
-fn main() {}
+#![forbid(unsafe_code)]
+
+mod args;
+mod commands;
+mod data;
+mod model;
+mod output;
+mod run_folder;
+
+use args::{Arguments, Command};
+use clap::Parser;
+use std::io::Write;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = match &arguments.command {
+        Command::Train(arguments) => commands::train::run(arguments),
+        Command::Eval(arguments) => commands::eval::run(arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // If standard error is closed there is no one to tell.
+            let _ = writeln!(std::io::stderr(), "loupe: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -71,23 +71,26 @@ impl PartialEq for Buffer {
 }
 
 thread_local! {
-    static SCRATCH: Cell<Buffer> = const {
-        Cell::new(Buffer { data: Vec::new(), offset: 0, len: 0 })
-    };
+    /// Those not in use. The last one was used by the outermost of the latest calls.
+    static SCRATCH: Cell<Vec<Buffer>> = const { Cell::new(Vec::new()) };
 }
 
 /// Calls `f` with `len` floats of unspecified content.
 ///
 /// They belong to the thread and are kept for its next call, so repeated calls allocate nothing. A
-/// call from within `f` is given memory of its own.
+/// call from within `f` is given other memory, which is kept too.
 #[inline]
 pub(crate) fn with_scratch<R>(len: usize, f: impl FnOnce(&mut [f32]) -> R) -> R {
-    let mut buffer = SCRATCH.take();
+    let mut free = SCRATCH.take();
+    let mut buffer = free.pop().unwrap_or_default();
+    SCRATCH.set(free);
     if buffer.len() < len {
         buffer = Buffer::zeros(len);
     }
     let result = f(&mut buffer[..len]);
-    SCRATCH.set(buffer);
+    let mut free = SCRATCH.take();
+    free.push(buffer);
+    SCRATCH.set(free);
     result
 }
 
@@ -109,15 +112,20 @@ mod tests {
 
     #[test]
     fn scratch_is_reused_and_nests() {
-        let first = with_scratch(100, |a| {
-            a.fill(1.0);
-            with_scratch(50, |b| b.fill(2.0));
-            assert!(a.iter().all(|&x| x == 1.0));
-            a.as_ptr().addr()
-        });
-        with_scratch(80, |_| {});
-        let again = with_scratch(10, |a| a.as_ptr().addr());
-        assert_eq!(again, with_scratch(10, |a| a.as_ptr().addr()));
-        assert_ne!(first, 0);
+        let nested = || {
+            with_scratch(100, |a| {
+                a.fill(1.0);
+                let inner = with_scratch(50, |b| {
+                    b.fill(2.0);
+                    b.as_ptr().addr()
+                });
+                assert!(a.iter().all(|&x| x == 1.0));
+                (a.as_ptr().addr(), inner)
+            })
+        };
+        let first = nested();
+        assert_eq!(nested(), first);
+        assert_eq!(with_scratch(80, |a| a.as_ptr().addr()), first.0);
+        assert_eq!(nested(), first);
     }
 }

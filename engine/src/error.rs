@@ -69,3 +69,17 @@ pub(crate) fn expect_len(
 ) -> Result<(), Error> {
     if found == expected { Ok(()) } else { Err(Error::Length { op, what, expected, found }) }
 }
+
+/// `Ok` if `count` values are enough for the statistics of a channel: a variance of one value says
+/// nothing, and PyTorch refuses it too.
+pub(crate) fn expect_values_per_channel(op: &'static str, count: usize) -> Result<(), Error> {
+    if count > 1 {
+        return Ok(());
+    }
+    Err(Error::Invalid {
+        op,
+        what: "the number of values per channel",
+        expected: "at least 2 for batch statistics",
+        found: count.to_string(),
+    })
+}

@@ -8,6 +8,7 @@ mod error;
 pub mod gemm;
 pub mod linear;
 pub mod loss;
+mod moments;
 pub mod norm;
 pub mod optim;
 #[cfg(feature = "reference")]

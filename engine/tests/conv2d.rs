@@ -1,8 +1,10 @@
 //! Convolution on every tier and on one and three threads, against the f64 oracle.
 
 use loupe_engine::conv::{
-    Conv2d, Conv2dOptions, Conv2dParameters, conv2d, conv2d_backward_input, conv2d_backward_weight,
+    Conv2d, Conv2dFused, Conv2dOptions, Conv2dParameters, conv2d, conv2d_backward_input,
+    conv2d_backward_weight, conv2d_fused,
 };
+use loupe_engine::reference::batch_norm::{BatchNorm, batch_statistics};
 use loupe_engine::reference::compare::{
     Tolerance, assert_bits, assert_close, check_bits, magnitudes, widen,
 };
@@ -194,6 +196,79 @@ fn large_problems_on_three_threads() {
     for (n, (batch, options, size)) in cases.into_iter().enumerate() {
         Problem { batch, options, size, bias: true, seed: n as u64 }.check(&three);
     }
+}
+
+/// Fused LeakyReLU and statistics: y is LeakyReLU of the plain convolution to the last bit, mean and
+/// variance are those of y. The bias puts the values far from zero, where E[x²] − E[x]² would fail.
+#[test]
+fn fused_activation_and_statistics() {
+    let plain = Conv2dOptions::new;
+    let cases = [
+        // batch, options, size: one image; many; two blocks of pixels per image; groups.
+        (1, Conv2dOptions { stride: [2, 2], ..plain(1, 10, [5, 5]) }, [28, 28]),
+        (37, Conv2dOptions { stride: [2, 2], ..plain(10, 10, [3, 3]) }, [12, 12]),
+        (5, plain(2, 13, [3, 3]), [23, 19]),
+        (3, Conv2dOptions { groups: 3, padding: [1, 0], ..plain(6, 9, [2, 3]) }, [16, 15]),
+    ];
+    let three = Threads::new(3).unwrap();
+    for (n, (batch, options, size)) in cases.into_iter().enumerate() {
+        let problem = Problem { batch, options, size, bias: true, seed: n as u64 };
+        let (geometry, mut inputs) = (problem.geometry(), problem.inputs());
+        for offset in [0.0, 300.0] {
+            inputs.bias.iter_mut().for_each(|bias| *bias += offset);
+            for isa in Isa::available() {
+                let what = format!("{isa:?} {problem:?} offset {offset}");
+                let mut results = Vec::new();
+                for threads in [Threads::serial(), three.clone()] {
+                    let cx = Context::new(isa, threads);
+                    let channels = options.out_channels;
+                    let mut y = vec![f32::NAN; inputs.dy.len()];
+                    let mut mean = vec![f32::NAN; channels];
+                    let mut variance = vec![f32::NAN; channels];
+                    let parameters =
+                        Conv2dParameters { weight: &inputs.weight, bias: Some(&inputs.bias) };
+                    let statistics = Some((&mut mean[..], &mut variance[..]));
+                    let fused = Conv2dFused { negative_slope: 0.02, statistics };
+                    conv2d_fused(&cx, &geometry, &inputs.x, parameters, fused, &mut y).unwrap();
+                    results.push([y, mean, variance]);
+                }
+                let [y, mean, variance] = &results[0];
+                for (serial, threaded) in results[0].iter().zip(&results[1]) {
+                    assert_bits(&what, threaded, serial);
+                }
+
+                let plain = problem.run(&Context::new(isa, Threads::serial()), &inputs).y;
+                assert!(plain.iter().any(|&x| x < 0.0) || offset > 0.0);
+                let expected: Vec<f32> =
+                    plain.iter().map(|&x| if x > 0.0 { x } else { x * 0.02 }).collect();
+                assert_bits(&what, y, &expected);
+
+                let channels = options.out_channels;
+                let spatial = y.len() / batch / channels;
+                let (weight, bias) = (vec![1.0; channels], vec![0.0; channels]);
+                let (weight, bias) = (&weight, &bias);
+                let norm = BatchNorm { batch, channels, spatial, weight, bias, eps: 1e-5 };
+                let expected = batch_statistics(&norm, &widen(y));
+                assert_close(&what, mean, &expected.mean, &Tolerance::abs_rel(1e-6, 1e-6));
+                assert_close(&what, variance, &expected.variance, &Tolerance::abs_rel(1e-6, 2e-5));
+            }
+        }
+    }
+}
+
+#[test]
+fn statistics_of_one_value_per_channel_are_an_error() {
+    let geometry = Conv2d::new(Conv2dOptions::new(1, 1, [2, 2]), [2, 2]).unwrap();
+    let parameters = Conv2dParameters { weight: &[1.0; 4], bias: None };
+    let (mut mean, mut variance, mut y) = ([0.0], [0.0], [0.0]);
+    let statistics = Some((&mut mean[..], &mut variance[..]));
+    let fused = Conv2dFused { statistics, ..Conv2dFused::default() };
+    let cx = Context::serial();
+    let error = conv2d_fused(&cx, &geometry, &[1.0; 4], parameters, fused, &mut y).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "conv2d: the number of values per channel must be at least 2 for batch statistics, found 1"
+    );
 }
 
 /// Cutting the batch differently must not change an image's result, so an image alone and the same

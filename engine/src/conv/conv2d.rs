@@ -4,8 +4,9 @@ use super::axis::Axis;
 use super::geometry::{Conv2d, OP};
 use super::patches::{OutputGradients, Patches, PhaseWeights, TransposedPatches, View};
 use crate::buffer::with_scratch;
-use crate::error::expect_len;
+use crate::error::{expect_len, expect_values_per_channel};
 use crate::gemm::{Blocks, Columns, Dense, Output, Product, with_packed};
+use crate::moments::{Runs, merge_parts};
 use crate::simd::{self, Kernel, Simd};
 use crate::{Context, Error};
 
@@ -44,24 +45,53 @@ pub fn conv2d(
     parameters: Conv2dParameters<'_>,
     y: &mut [f32],
 ) -> Result<(), Error> {
-    forward(cx, geometry, x, parameters, 1.0, y)
+    conv2d_fused(cx, geometry, x, parameters, Conv2dFused::default(), y)
 }
 
-fn forward(
+/// What is done to the output of a convolution while it is in the cache.
+#[derive(Debug)]
+pub struct Conv2dFused<'a> {
+    /// Negative outputs are multiplied by this: LeakyReLU, or ReLU for 0. 1 leaves them.
+    pub negative_slope: f32,
+    /// Mean and biased variance `[O]` over the batch and the image of what is written to y: the
+    /// statistics that a batch normalisation behind it needs.
+    pub statistics: Option<(&'a mut [f32], &'a mut [f32])>,
+}
+
+impl Default for Conv2dFused<'_> {
+    fn default() -> Self {
+        Conv2dFused { negative_slope: 1.0, statistics: None }
+    }
+}
+
+/// [`conv2d`] fused with LeakyReLU and the statistics of a batch normalisation.
+///
+/// The moments of each image (of each block of its pixels, if it is large) are taken while it is in
+/// the cache, and merged in order.
+///
+/// # Errors
+/// As [`conv2d`], and [`Error::Invalid`] if statistics are asked for of one value per channel.
+pub fn conv2d_fused(
     cx: &Context,
     geometry: &Conv2d,
     x: &[f32],
     parameters: Conv2dParameters<'_>,
-    negative_slope: f32,
+    fused: Conv2dFused<'_>,
     y: &mut [f32],
 ) -> Result<(), Error> {
     let batch = geometry.batch_of("x", x.len(), geometry.input_len())?;
     parameters.check(geometry)?;
     expect_len(OP, "y", geometry.batch_len("y", batch, geometry.output_len())?, y.len())?;
 
+    let channels = geometry.options().out_channels;
     let groups = geometry.options().groups;
     let view = View { axes: axes(&geometry.forward), channels: geometry.group_inputs() };
     let (rows, positions) = (geometry.group_outputs(), view.positions());
+    if let Some((mean, variance)) = &fused.statistics {
+        expect_len(OP, "the mean", channels, mean.len())?;
+        expect_len(OP, "the variance", channels, variance.len())?;
+        expect_values_per_channel(OP, batch * positions)?;
+    }
     let planes = geometry.input_len() / groups;
     let weights = |group: usize| Dense {
         data: &parameters.weight[group * rows * view.taps()..],
@@ -78,18 +108,32 @@ fn forward(
             alpha: 1.0,
             beta: 0.0,
             bias: parameters.bias.unwrap_or(&[]),
-            negative_slope,
+            negative_slope: fused.negative_slope,
         };
-        product.run(
-            cx,
-            Output {
-                data: y,
-                origin: 0,
-                item_stride: rows * positions,
-                row_stride: positions,
-                layout: Columns::Contiguous,
-            },
-        );
+        let output = Output {
+            data: y,
+            origin: 0,
+            item_stride: rows * positions,
+            row_stride: positions,
+            layout: Columns::Contiguous,
+            moments: None,
+        };
+        let Some((mean, variance)) = fused.statistics else {
+            return product.run(cx, output);
+        };
+        let runs = batch * channels;
+        let len = runs * positions.div_ceil(product.part_len());
+        with_scratch(2 * len + 2 * channels, |scratch| {
+            let (means, rest) = scratch.split_at_mut(len);
+            let (squares, rest) = rest.split_at_mut(len);
+            product.run(cx, Output { moments: Some([&mut *means, &mut *squares]), ..output });
+            merge_parts([&mut *means, &mut *squares], rows, product.part_len(), positions);
+            let (means, squares) = (&means[..runs], &squares[..runs]);
+            let runs = Runs { run_len: positions, runs: batch, means, squares };
+            runs.merge(cx, [&mut *mean, &mut *variance], rest);
+            let count = (batch * positions) as f32;
+            variance.iter_mut().for_each(|squares| *squares /= count);
+        });
     });
     Ok(())
 }
@@ -158,6 +202,7 @@ pub fn conv2d_backward_input(
                         item_stride: inputs * height * width,
                         row_stride: height * width,
                         layout,
+                        moments: None,
                     },
                 );
             });
@@ -234,7 +279,7 @@ pub fn conv2d_backward_weight(
         }
     };
     // All items of a product have the same depth, and the last run may be shorter.
-    let mut multiply = |runs: std::ops::Range<usize>, out: &mut [f32]| {
+    let multiply = |runs: std::ops::Range<usize>, out: &mut [f32]| {
         let first = runs.start * groups;
         let items = runs.len() * groups;
         with_packed(
@@ -260,6 +305,7 @@ pub fn conv2d_backward_weight(
                         item_stride: outputs * view.taps(),
                         row_stride: view.taps(),
                         layout: Columns::Contiguous,
+                        moments: None,
                     },
                 );
             },
@@ -306,7 +352,13 @@ impl Kernel for AddRuns<'_> {
         let (first, rest) = partial.split_at(out.len());
         out.copy_from_slice(first);
         for run in rest.chunks_exact(out.len()) {
-            simd::update(simd, [run], [&mut *out], |[run], [out]| [simd.add(out, run)]);
+            simd::update(
+                simd,
+                [run],
+                [&mut *out],
+                #[inline(always)]
+                |[run], [out]| [simd.add(out, run)],
+            );
         }
     }
 }
@@ -344,7 +396,12 @@ impl Kernel for PlaneSums<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         for (sum, plane) in self.sums.iter_mut().zip(self.dy.chunks_exact(self.plane_len)) {
-            let [total] = simd::fold(simd, [plane], |[total], [x]| [simd.add(total, x)]);
+            let [total] = simd::fold(
+                simd,
+                [plane],
+                #[inline(always)]
+                |[total], [x]| [simd.add(total, x)],
+            );
             *sum = simd.sum(total);
         }
     }

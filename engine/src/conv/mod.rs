@@ -10,6 +10,9 @@ mod geometry;
 mod im2col;
 mod patches;
 
-pub use conv2d::{Conv2dParameters, conv2d, conv2d_backward_input, conv2d_backward_weight};
+pub use conv2d::{
+    Conv2dFused, Conv2dParameters, conv2d, conv2d_backward_input, conv2d_backward_weight,
+    conv2d_fused,
+};
 pub use geometry::{Conv2d, Conv2dOptions};
 pub use im2col::{col2im, im2col};

@@ -73,30 +73,40 @@ impl View<'_> {
         }
     }
 
-    /// Calls `f(n, value)` for the positions `cols` of grid row `row`: what they see of `plane`
-    /// through the taps, 0 for padding. `n` counts from 0.
+    /// What the positions `cols` of grid row `row` see of `plane` through the taps, padding aside: the
+    /// number of positions before the first that sees a pixel, the pixels from there on, every
+    /// `step`-th of which is seen, and how many are.
     #[inline(always)]
-    fn for_each_value(
+    fn seen<'p>(
         &self,
-        plane: &[f32],
+        plane: &'p [f32],
         [row_tap, col_tap]: [&Tap; 2],
         row: usize,
-        cols: Range<usize>,
-        mut f: impl FnMut(usize, f32),
-    ) {
+        cols: &Range<usize>,
+    ) -> (usize, &'p [f32], usize) {
         let [rows, columns] = self.axes;
         let first = col_tap.valid.start.clamp(cols.start, cols.end);
         let end = col_tap.valid.end.clamp(first, cols.end);
         if !row_tap.valid.contains(&row) || first == end {
-            (0..cols.len()).for_each(|n| f(n, 0.0));
-            return;
+            return (0, &[], 0);
         }
-        (0..first - cols.start).for_each(|n| f(n, 0.0));
         let line = &plane[row_tap.input(row, rows.step) * columns.size..][..columns.size];
-        let seen = &line[col_tap.input(first, columns.step)..];
-        let seen = seen.iter().step_by(columns.step).take(end - first);
-        (first - cols.start..).zip(seen).for_each(|(n, &value)| f(n, value));
-        (end - cols.start..cols.len()).for_each(|n| f(n, 0.0));
+        (first - cols.start, &line[col_tap.input(first, columns.step)..], end - first)
+    }
+}
+
+/// `out[i · width] = pixels[i · step]` for `i` below `count`.
+#[inline(always)]
+fn copy(out: &mut [f32], width: usize, pixels: &[f32], step: usize, count: usize) {
+    if count == 0 {
+        return;
+    }
+    let out = &mut out[..(count - 1) * width + 1];
+    let pixels = &pixels[..(count - 1) * step + 1];
+    match (width, step) {
+        (1, 1) => (0..count).for_each(|i| out[i] = pixels[i]),
+        (1, 2) => (0..count).for_each(|i| out[i] = pixels[2 * i]),
+        _ => (0..count).for_each(|i| out[i * width] = pixels[i * step]),
     }
 }
 
@@ -130,15 +140,28 @@ impl Source for Patches<'_> {
     ) {
         let view = &self.view;
         let len = view.plane_len();
-        view.for_each_tap(depth, |k, channel, row_tap, col_tap| {
-            let out = &mut out[k * width..][..width];
-            let plane = &self.planes[channel * len..][..len];
-            view.for_each_stretch(lanes.clone(), |done, row, cols| {
-                let out = &mut out[done..done + cols.len()];
-                view.for_each_value(plane, [row_tap, col_tap], row, cols, |n, x| out[n] = x);
-            });
-            out[lanes.len()..].fill(0.0);
-        });
+        view.for_each_tap(
+            depth,
+            #[inline(always)]
+            |k, channel, row_tap, col_tap| {
+                let out = &mut out[k * width..][..width];
+                let plane = &self.planes[channel * len..][..len];
+                view.for_each_stretch(
+                    lanes.clone(),
+                    #[inline(always)]
+                    |done, row, cols| {
+                        let out = &mut out[done..done + cols.len()];
+                        let (before, pixels, count) =
+                            view.seen(plane, [row_tap, col_tap], row, &cols);
+                        if count < cols.len() {
+                            out.fill(0.0);
+                        }
+                        copy(&mut out[before..], 1, pixels, view.axes[1].step, count);
+                    },
+                );
+                out[lanes.len()..].fill(0.0);
+            },
+        );
     }
 }
 
@@ -175,18 +198,40 @@ impl Source for TransposedPatches<'_> {
     ) {
         let view = &self.view;
         let len = view.plane_len();
-        for_each_image(view.positions(), depth, |before, image, positions| {
-            let planes = &self.images[image * self.image_stride..];
-            view.for_each_tap(lanes.clone(), |lane, channel, row_tap, col_tap| {
-                let plane = &planes[channel * len..][..len];
-                view.for_each_stretch(positions.clone(), |done, row, cols| {
-                    let out = &mut out[(before + done) * width..][..cols.len() * width];
-                    view.for_each_value(plane, [row_tap, col_tap], row, cols, |n, x| {
-                        out[n * width + lane] = x;
-                    });
-                });
-            });
-        });
+        for_each_image(
+            view.positions(),
+            depth,
+            #[inline(always)]
+            |before, image, positions| {
+                let planes = &self.images[image * self.image_stride..];
+                view.for_each_tap(
+                    lanes.clone(),
+                    #[inline(always)]
+                    |lane, channel, row_tap, col_tap| {
+                        let plane = &planes[channel * len..][..len];
+                        view.for_each_stretch(
+                            positions.clone(),
+                            #[inline(always)]
+                            |done, row, cols| {
+                                let out = &mut out[(before + done) * width + lane..];
+                                let (first, pixels, count) =
+                                    view.seen(plane, [row_tap, col_tap], row, &cols);
+                                if count < cols.len() {
+                                    (0..cols.len()).for_each(|n| out[n * width] = 0.0);
+                                }
+                                copy(
+                                    &mut out[first * width..],
+                                    width,
+                                    pixels,
+                                    view.axes[1].step,
+                                    count,
+                                );
+                            },
+                        );
+                    },
+                );
+            },
+        );
         for step in out.chunks_exact_mut(width) {
             step[lanes.len()..].fill(0.0);
         }
@@ -225,16 +270,21 @@ impl Source for OutputGradients<'_> {
         width: usize,
         out: &mut [f32],
     ) {
-        for_each_image(self.positions, depth, |before, image, positions| {
-            let steps = &mut out[before * width..][..positions.len() * width];
-            for (n, lane) in lanes.clone().enumerate() {
-                let from = image * self.image_stride + lane * self.positions + positions.start;
-                let line = &self.images[from..from + positions.len()];
-                for (step, &value) in steps.chunks_exact_mut(width).zip(line) {
-                    step[n] = value;
+        for_each_image(
+            self.positions,
+            depth,
+            #[inline(always)]
+            |before, image, positions| {
+                let steps = &mut out[before * width..][..positions.len() * width];
+                for (n, lane) in lanes.clone().enumerate() {
+                    let from = image * self.image_stride + lane * self.positions + positions.start;
+                    let line = &self.images[from..from + positions.len()];
+                    for (step, &value) in steps.chunks_exact_mut(width).zip(line) {
+                        step[n] = value;
+                    }
                 }
-            }
-        });
+            },
+        );
         for step in out.chunks_exact_mut(width) {
             step[lanes.len()..].fill(0.0);
         }
@@ -291,13 +341,17 @@ impl Source for PhaseWeights<'_> {
     ) {
         let [kh, kw] = self.kernel_size;
         let view = View { axes: self.axes, channels: self.outputs };
-        view.for_each_tap(depth, |k, output, row_tap, col_tap| {
-            let out = &mut out[k * width..][..width];
-            for (n, input) in lanes.clone().enumerate() {
-                let kernel = (output * self.inputs + input) * kh + row_tap.kernel;
-                out[n] = self.weight[kernel * kw + col_tap.kernel];
-            }
-            out[lanes.len()..].fill(0.0);
-        });
+        view.for_each_tap(
+            depth,
+            #[inline(always)]
+            |k, output, row_tap, col_tap| {
+                let out = &mut out[k * width..][..width];
+                for (n, input) in lanes.clone().enumerate() {
+                    let kernel = (output * self.inputs + input) * kh + row_tap.kernel;
+                    out[n] = self.weight[kernel * kw + col_tap.kernel];
+                }
+                out[lanes.len()..].fill(0.0);
+            },
+        );
     }
 }

@@ -15,7 +15,7 @@ pub use matrix::{Matrix, MatrixMut};
 pub(crate) use packed::{Blocks, with_packed};
 pub(crate) use panel::{Dense, Source};
 pub(crate) use product::{Output, Product};
-pub(crate) use tile::Columns;
+pub(crate) use tile::{Columns, leaky};
 
 use crate::{Context, Error, Tier};
 
@@ -71,7 +71,8 @@ const MATRIXMULTIPLY_FROM: usize = 1 << 15;
 /// ```
 ///
 /// # Errors
-/// [`Error::Length`] if the shapes do not fit together.
+/// [`Error::Length`] if the shapes do not fit together, [`Error::Overflow`] if A, whose strides may
+/// be 0, could not be copied to memory.
 pub fn gemm(
     cx: &Context,
     a: Matrix<'_>,
@@ -88,6 +89,9 @@ pub fn gemm(
         if expected != found {
             return Err(Error::Length { op: "gemm", what, expected, found });
         }
+    }
+    if a.rows.checked_mul(a.cols).is_none_or(|len| len > isize::MAX as usize / size_of::<f32>()) {
+        return Err(Error::Overflow { op: "gemm", what: "packed A" });
     }
     let large = a.rows.saturating_mul(a.cols).saturating_mul(b.cols) >= MATRIXMULTIPLY_FROM;
     let portable = cx.isa().tier() == Tier::Portable;
@@ -142,6 +146,7 @@ fn loupe(
                 item_stride: 0,
                 row_stride: c.row_stride,
                 layout: Columns::Contiguous,
+                moments: None,
             };
             product.run(cx, output);
         },
@@ -162,7 +167,8 @@ fn matrixmultiply(
         return;
     }
     let used = (c.rows - 1) * c.row_stride + c.cols;
-    let chunk = MATRIXMULTIPLY_ROWS * c.row_stride;
+    // A single row may have any stride.
+    let chunk = MATRIXMULTIPLY_ROWS * c.row_stride.max(c.cols);
     let work = 2 * a.rows * a.cols * b.cols;
     let outputs = [(&mut c.data[..used], chunk)];
     cx.threads().for_each_chunk(used.div_ceil(chunk), work, outputs, |task, [out]| {

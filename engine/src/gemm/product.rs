@@ -10,6 +10,7 @@ use super::panel::Source;
 use super::tile::{Columns, Epilogue, Tile, tile};
 use crate::Context;
 use crate::buffer::with_scratch;
+use crate::moments::moments;
 use crate::simd::{Kernel, LANES, Simd};
 use std::ops::Range;
 
@@ -37,6 +38,10 @@ pub(crate) struct Output<'a> {
     pub(crate) item_stride: usize,
     pub(crate) row_stride: usize,
     pub(crate) layout: Columns,
+    /// If given: mean of the finished rows and squares about it (see [`moments`]), both
+    /// `[items][parts][rows]`. A row has one part for each [`Product::part_len`] of its columns. Only
+    /// where columns are contiguous.
+    pub(crate) moments: Option<[&'a mut [f32]; 2]>,
 }
 
 impl Output<'_> {
@@ -57,8 +62,7 @@ impl Output<'_> {
     }
 }
 
-/// The address of the output, for tasks that write to disjoint elements.
-#[derive(Clone, Copy)]
+/// The address of an output, for tasks that write to disjoint elements.
 struct Target(*mut f32);
 
 // SAFETY: `Target` is used by `Product::run` only, whose tasks write to disjoint elements.
@@ -67,6 +71,11 @@ unsafe impl Send for Target {}
 unsafe impl Sync for Target {}
 
 impl<B: Source, F: Fn(usize) -> B + Sync> Product<'_, F> {
+    /// Columns of all parts of a row but the last, for its moments.
+    pub(crate) fn part_len(&self) -> usize {
+        self.a.first().map_or(1, |a| a.blocks().columns)
+    }
+
     /// Computes all the products. Cutting them into tasks does not change a bit of the result.
     ///
     /// # Panics
@@ -90,11 +99,19 @@ impl<B: Source, F: Fn(usize) -> B + Sync> Product<'_, F> {
         let panels_per_block = first.panels().div_ceil(row_blocks);
         let row_blocks = first.panels().div_ceil(panels_per_block);
         let tasks = self.items * column_blocks * row_blocks;
-        let work = 2 * rows * columns * depth.max(1) * self.items;
+        let work = [2, rows, columns, depth.max(1), self.items]
+            .into_iter()
+            .fold(1_usize, usize::saturating_mul);
+        if let Some(moments) = &output.moments {
+            assert!(matches!(output.layout, Columns::Contiguous));
+            let len = self.items * column_blocks * rows;
+            assert!(moments.iter().all(|moments| moments.len() == len));
+        }
         let target = Target(output.data.as_mut_ptr());
+        let moments = output.moments.map(|moments| moments.map(|m| Target(m.as_mut_ptr())));
 
         cx.threads().for_each_chunk::<f32, 0>(tasks, work, [], |task, []| {
-            let target = &target;
+            let (target, moments) = (&target, moments.as_ref());
             let (item, block) =
                 (task / (column_blocks * row_blocks), task % (column_blocks * row_blocks));
             let (column_block, row_block) = (block / row_blocks, block % row_blocks);
@@ -126,6 +143,11 @@ impl<B: Source, F: Fn(usize) -> B + Sync> Product<'_, F> {
                         },
                         negative_slope: self.negative_slope,
                     },
+                    moments: moments.map(|moments| {
+                        let first = (item * column_blocks + column_block) * rows;
+                        // SAFETY: the asserted length has room for `rows` moments of this part.
+                        moments.each_ref().map(|moments| unsafe { moments.0.add(first) })
+                    }),
                     scratch,
                 });
             });
@@ -147,6 +169,8 @@ struct Block<'a, B> {
     alpha: f32,
     beta: f32,
     epilogue: Epilogue<'a>,
+    /// Valid for writing the moments of the rows of this task, if given.
+    moments: Option<[*mut f32; 2]>,
     /// Holds a block of B.
     scratch: &'a mut [f32],
 }
@@ -206,6 +230,17 @@ impl<B: Source> Kernel for Block<'_, B> {
                         // this task's own.
                         unsafe { tile(simd, rows.len(), columns.div_ceil(LANES), &t) };
                     }
+                }
+            }
+        }
+        if let Some([means, squares]) = self.moments {
+            for row in self.panels.flat_map(|panel| self.a.rows_of(panel)) {
+                // SAFETY: the columns of this task are contiguous (asserted), its own, and have
+                // just been written; the moments of its rows are its own.
+                unsafe {
+                    let columns = self.c.add(row * self.row_stride + self.columns.start);
+                    let columns = std::slice::from_raw_parts(columns, self.columns.len());
+                    (*means.add(row), *squares.add(row)) = moments(simd, columns);
                 }
             }
         }

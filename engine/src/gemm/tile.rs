@@ -135,23 +135,6 @@ unsafe fn write<S: Simd>(
     count: usize,
     product: S::Vector,
 ) {
-    let finish = |mut value, old: Option<S::Vector>| {
-        if t.alpha != 1.0 {
-            value = simd.mul(value, simd.splat(t.alpha));
-        }
-        if let Some(old) = old {
-            value = simd.mul_add(old, simd.splat(t.beta), value);
-        }
-        if let Some(epilogue) = t.epilogue {
-            if let Some(&bias) = epilogue.bias.get(row) {
-                value = simd.add(value, simd.splat(bias));
-            }
-            if epilogue.negative_slope != 1.0 {
-                value = leaky(simd, value, simd.splat(epilogue.negative_slope));
-            }
-        }
-        value
-    };
     // SAFETY: the caller promises that this row of C may be written, and read if beta ≠ 0, at the
     // columns that are touched here.
     unsafe {
@@ -160,29 +143,59 @@ unsafe fn write<S: Simd>(
             Columns::Contiguous => {
                 let c = c.add(t.first_column + first);
                 if count == LANES {
-                    let old = (t.beta != 0.0).then(|| simd.load(c));
-                    simd.store(finish(product, old), c);
+                    let old = if t.beta != 0.0 { simd.load(c) } else { simd.zero() };
+                    simd.store(finish(simd, t, row, product, old), c);
                 } else if count > 0 {
-                    let old = (t.beta != 0.0).then(|| simd.load_first(c, count));
-                    simd.store_first(finish(product, old), c, count);
+                    let old = if t.beta != 0.0 { simd.load_first(c, count) } else { simd.zero() };
+                    simd.store_first(finish(simd, t, row, product, old), c, count);
                 }
             }
             Columns::Grid { .. } => {
-                let at = |lane| c.add(t.layout.offset(t.first_column + first + lane));
+                let mut offsets = [0; LANES];
+                for (lane, offset) in offsets[..count].iter_mut().enumerate() {
+                    *offset = t.layout.offset(t.first_column + first + lane);
+                }
                 let mut old = [0.0; LANES];
                 if t.beta != 0.0 {
-                    for (lane, old) in old[..count].iter_mut().enumerate() {
-                        *old = *at(lane);
+                    for (old, &offset) in old.iter_mut().zip(&offsets[..count]) {
+                        *old = *c.add(offset);
                     }
                 }
-                let old = (t.beta != 0.0).then(|| simd.load(old.as_ptr()));
-                let new = simd.to_array(finish(product, old));
-                for (lane, &new) in new[..count].iter().enumerate() {
-                    *at(lane) = new;
+                let new = finish(simd, t, row, product, simd.load(old.as_ptr()));
+                for (new, &offset) in simd.to_array(new).iter().zip(&offsets[..count]) {
+                    *c.add(offset) = *new;
                 }
             }
         }
     }
+}
+
+/// What is written for a product: alpha, beta, bias and activation applied. `old` counts only if
+/// beta ≠ 0.
+#[inline(always)]
+fn finish<S: Simd>(
+    simd: S,
+    t: &Tile<'_>,
+    row: usize,
+    product: S::Vector,
+    old: S::Vector,
+) -> S::Vector {
+    let mut value = product;
+    if t.alpha != 1.0 {
+        value = simd.mul(value, simd.splat(t.alpha));
+    }
+    if t.beta != 0.0 {
+        value = simd.mul_add(old, simd.splat(t.beta), value);
+    }
+    if let Some(epilogue) = t.epilogue {
+        if let Some(&bias) = epilogue.bias.get(row) {
+            value = simd.add(value, simd.splat(bias));
+        }
+        if epilogue.negative_slope != 1.0 {
+            value = leaky(simd, value, simd.splat(epilogue.negative_slope));
+        }
+    }
+    value
 }
 
 /// `x` where it is positive, `slope · x` elsewhere: LeakyReLU.

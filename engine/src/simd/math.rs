@@ -32,48 +32,252 @@ pub(crate) fn exp<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
     simd.mul(p, simd.exp2_whole(simd.sub(n, half)))
 }
 
+/// ln x, at most 1 ULP off, denormal x included; -∞ for ±0, NaN for negative x and NaN, +∞ for +∞.
+#[inline(always)]
+pub(crate) fn ln<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
+    let denormal = simd.gt(simd.splat(f32::MIN_POSITIVE), x);
+    // 2²⁴ makes any denormal normal.
+    let normal = simd.select(denormal, simd.mul(x, simd.splat(16_777_216.0)), x);
+    let (m, n) = simd.split_exponent(normal);
+    let n = simd.select(denormal, simd.sub(n, simd.splat(24.0)), n);
+    ln_edges(simd, x, ln_reduced(simd, simd.sub(m, simd.splat(1.0)), n))
+}
+
+/// ln(1 + x), at most 2 ULP off, also where x is small; -∞ for -1, NaN below -1 and for NaN, +∞ for
+/// +∞, 0 for ±0.
+///
+/// u = 1 + x is rounded; the part c that rounding took away (D. E. Knuth, *The Art of Computer
+/// Programming*, vol. 2, 4.2.2, theorem B) returns after the reduction: with u = m · 2ⁿ,
+/// 1 + x = (m + c · 2⁻ⁿ) · 2ⁿ. For n = 0, m - 1 + c is x itself.
+#[inline(always)]
+pub(crate) fn ln_1p<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
+    let one = simd.splat(1.0);
+    let u = simd.add(one, x);
+    let x_used = simd.sub(u, one);
+    let c = simd.add(simd.sub(one, simd.sub(u, x_used)), simd.sub(x, x_used));
+    let (m, n) = simd.split_exponent(u);
+    // n may be 128, but c is far below the last bit of the result from n = 50 on.
+    let scale = simd.exp2_whole(simd.max(simd.splat(-126.0), simd.sub(simd.zero(), n)));
+    let f = simd.mul_add(c, scale, simd.sub(m, one));
+    ln_edges(simd, u, ln_reduced(simd, f, n))
+}
+
+/// ln(1 + f) + n · ln 2 for √½ ≤ 1 + f ≤ √2 and whole n.
+///
+/// ln(1 + f) = f - f²/2 + f³ · p(f) with the minimax polynomial p of S. L. Moshier, Cephes,
+/// `single/logf.c`, 1992. ln 2 is split as in [`exp`], so that its first part times n is exact. The
+/// parts are added from the smallest to the largest.
+#[inline(always)]
+fn ln_reduced<S: Simd>(simd: S, f: S::Vector, n: S::Vector) -> S::Vector {
+    let mut p = simd.splat(7.037_683_6e-2);
+    for coefficient in [
+        -1.151_461e-1,
+        1.167_699_84e-1,
+        -1.242_014_1e-1,
+        1.424_932_3e-1,
+        -1.666_805_7e-1,
+        2.000_071_4e-1,
+        -2.499_999_4e-1,
+        3.333_333e-1,
+    ] {
+        p = simd.mul_add(p, f, simd.splat(coefficient));
+    }
+    let square = simd.mul(f, f);
+    let cubic = simd.mul(simd.mul(square, f), p);
+    let y = simd.mul_add(n, simd.splat(-2.121_944_4e-4), cubic);
+    let y = simd.mul_add(square, simd.splat(-0.5), y);
+    simd.mul_add(n, simd.splat(0.693_359_4), simd.add(f, y))
+}
+
+/// `ln` where 0 < x < ∞; -∞, NaN or x itself where the logarithm of x is one of these.
+#[inline(always)]
+fn ln_edges<S: Simd>(simd: S, x: S::Vector, ln: S::Vector) -> S::Vector {
+    let infinity = simd.splat(f32::INFINITY);
+    let positive = simd.gt(x, simd.zero());
+    let ln = simd.select(positive, ln, simd.splat(f32::NEG_INFINITY));
+    let ln = simd.select(simd.gt(simd.zero(), x), simd.splat(f32::NAN), ln);
+    simd.select(simd.gt(infinity, x), ln, x)
+}
+
+/// 1 / (1 + e⁻ˣ), at most 3 ULP off where the result is normal; NaN for NaN.
+///
+/// The only exponential taken is that of -|x|, which cannot overflow: for x ≤ 0 the result is
+/// eˣ / (1 + eˣ).
+#[inline(always)]
+pub(crate) fn sigmoid<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
+    let one = simd.splat(1.0);
+    let e = exp(simd, simd.sub(simd.zero(), simd.abs(x)));
+    let numerator = simd.select(simd.gt(x, simd.zero()), one, e);
+    simd.div(numerator, simd.add(one, e))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::simd::{Isa, Kernel, LANES};
 
-    struct Exp([f32; LANES]);
+    /// Kernels that apply one function to 16 numbers.
+    macro_rules! kernels {
+        ($($kernel:ident = $function:ident;)+) => {$(
+            struct $kernel([f32; LANES]);
 
-    impl Kernel for Exp {
-        type Output = [f32; LANES];
+            impl Kernel for $kernel {
+                type Output = [f32; LANES];
 
-        #[inline(always)]
-        fn run<S: Simd>(self, simd: S) -> [f32; LANES] {
-            // SAFETY: the array holds 16 floats.
-            simd.to_array(exp(simd, unsafe { simd.load(self.0.as_ptr()) }))
+                #[inline(always)]
+                fn run<S: Simd>(self, simd: S) -> [f32; LANES] {
+                    // SAFETY: the array holds 16 floats.
+                    simd.to_array($function(simd, unsafe { simd.load(self.0.as_ptr()) }))
+                }
+            }
+        )+};
+    }
+
+    kernels! {
+        Exp = exp;
+        Ln = ln;
+        Ln1p = ln_1p;
+        Sigmoid = sigmoid;
+    }
+
+    /// The largest error of `kernel` on all tiers, in units of the last place of the `f32` nearest to
+    /// the exact result; infinite if a result is NaN.
+    fn largest_error<K: Kernel<Output = [f32; LANES]>>(
+        inputs: impl Iterator<Item = f32> + Clone,
+        kernel: impl Fn([f32; LANES]) -> K,
+        exact: impl Fn(f64) -> f64,
+    ) -> f64 {
+        let mut largest = 0.0_f64;
+        for isa in Isa::available() {
+            let mut inputs = inputs.clone();
+            loop {
+                let mut x = [0.5; LANES];
+                let count = x.iter_mut().zip(&mut inputs).map(|(x, input)| *x = input).count();
+                for (x, y) in x.into_iter().zip(isa.run(kernel(x))).take(count) {
+                    let exact = exact(f64::from(x));
+                    let nearest = (exact as f32).abs();
+                    let ulp = f64::from(nearest.next_up()) - f64::from(nearest);
+                    let error = (f64::from(y) - exact).abs() / ulp;
+                    largest = largest.max(if error.is_nan() { f64::INFINITY } else { error });
+                }
+                if count < LANES {
+                    break;
+                }
+            }
         }
+        largest
+    }
+
+    /// Numbers whose bits lie `step` apart, from `first` away from zero to `last`.
+    fn by_bits(first: f32, last: f32, step: usize) -> impl Iterator<Item = f32> + Clone {
+        (first.to_bits()..=last.to_bits()).step_by(step).map(f32::from_bits)
     }
 
     #[test]
-    fn exp_is_within_two_ulp_of_f64() {
+    fn exp_is_within_two_ulp() {
+        let inputs = by_bits(1e-9, 88.72, 1009).chain(by_bits(-1e-9, -87.3, 1009));
+        let error = largest_error(inputs, Exp, f64::exp);
+        assert!(error <= 2.0, "{error} ULP");
+    }
+
+    #[test]
+    fn ln_is_within_one_ulp() {
+        // From the smallest denormal to the largest number, and densely around 1.
+        let all = by_bits(f32::from_bits(1), f32::MAX, 4099);
+        let error = largest_error(all.chain(by_bits(0.4, 2.5, 31)), Ln, f64::ln);
+        assert!(error <= 1.0, "{error} ULP");
+    }
+
+    #[test]
+    fn ln_1p_is_within_two_ulp() {
+        let positive = by_bits(f32::from_bits(1), f32::MAX, 4099);
+        let negative = by_bits(-f32::from_bits(1), (-1.0_f32).next_up(), 1021);
+        let error = largest_error(positive.chain(negative), Ln1p, f64::ln_1p);
+        assert!(error <= 2.0, "{error} ULP");
+    }
+
+    #[test]
+    fn sigmoid_is_within_three_ulp() {
+        let inputs = by_bits(1e-9, 100.0, 1009).chain(by_bits(-1e-9, -87.3, 1009));
+        let error = largest_error(inputs, Sigmoid, |x| 1.0 / (1.0 + (-x).exp()));
+        assert!(error <= 3.0, "{error} ULP");
+    }
+
+    /// Demands these values and, for the last input, NaN.
+    fn assert_edges<K: Kernel<Output = [f32; LANES]>>(
+        kernel: impl Fn([f32; LANES]) -> K,
+        edges: &[(f32, f32)],
+    ) {
+        let mut x = [f32::NAN; LANES];
+        for (x, &(input, _)) in x.iter_mut().zip(edges) {
+            *x = input;
+        }
         for isa in Isa::available() {
-            let mut x = -87.0_f32;
-            while x < 88.7 {
-                let inputs = std::array::from_fn(|i| (x + 0.003 * i as f32).min(88.72));
-                for (x, y) in inputs.into_iter().zip(isa.run(Exp(inputs))) {
-                    let expected = f64::from(x).exp();
-                    let ulp = f64::from((expected as f32).next_up()) - f64::from(expected as f32);
-                    let error = (f64::from(y) - expected).abs() / ulp;
-                    assert!(error <= 2.0, "{isa:?}: exp({x}) = {y}, {error} ULP off");
-                }
-                x += 0.048;
+            let y = isa.run(kernel(x));
+            for (&(x, expected), y) in edges.iter().zip(y) {
+                let agree = y == expected || (y.is_nan() && expected.is_nan());
+                assert!(agree, "{isa:?}: f({x}) = {y}, not {expected}");
             }
+            assert!(y[edges.len()..].iter().all(|y| y.is_nan()), "{isa:?}: f(NaN) is not NaN");
         }
     }
+
+    const INFINITY: f32 = f32::INFINITY;
 
     #[test]
     fn exp_at_the_edges() {
+        let edges = [(0.0, 1.0), (1e9, INFINITY), (INFINITY, INFINITY), (-1e9, 0.0)];
+        assert_edges(Exp, &edges);
+        assert_edges(Exp, &[(-INFINITY, 0.0), (-0.0, 1.0)]);
+    }
+
+    #[test]
+    fn ln_at_the_edges() {
+        assert_edges(Ln, &[(1.0, 0.0), (0.0, -INFINITY), (-0.0, -INFINITY), (INFINITY, INFINITY)]);
+        let negative = [-f32::from_bits(1), -f32::MIN_POSITIVE, -1.0, f32::MIN, -INFINITY];
+        assert_edges(Ln, &negative.map(|x| (x, f32::NAN)));
+    }
+
+    #[test]
+    fn ln_1p_at_the_edges() {
+        assert_edges(Ln1p, &[(0.0, 0.0), (-0.0, 0.0), (-1.0, -INFINITY), (INFINITY, INFINITY)]);
+        let below = [(-1.0_f32).next_down(), -2.0, f32::MIN, -INFINITY];
+        assert_edges(Ln1p, &below.map(|x| (x, f32::NAN)));
+    }
+
+    #[test]
+    fn sigmoid_at_the_edges() {
+        let edges = [(0.0, 0.5), (1e9, 1.0), (INFINITY, 1.0), (-1e9, 0.0), (-INFINITY, 0.0)];
+        assert_edges(Sigmoid, &edges);
+    }
+
+    struct SplitExponent(f32);
+
+    impl Kernel for SplitExponent {
+        type Output = [f32; 2];
+
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) -> [f32; 2] {
+            let (m, n) = simd.split_exponent(simd.splat(self.0));
+            [simd.to_array(m)[0], simd.to_array(n)[15]]
+        }
+    }
+
+    #[test]
+    fn split_exponent_puts_the_number_together_again() {
+        let half = std::f32::consts::FRAC_1_SQRT_2;
+        let cases = [
+            (1.0, [1.0, 0.0]),
+            (6.0, [0.75, 3.0]),
+            (half, [half, 0.0]),
+            (half.next_down(), [2.0 * half.next_down(), -1.0]),
+            (f32::MIN_POSITIVE, [1.0, -126.0]),
+            (f32::MAX, [1.0_f32.next_down(), 128.0]),
+        ];
         for isa in Isa::available() {
-            let mut x = [0.0; LANES];
-            x[..6].copy_from_slice(&[0.0, 1e9, f32::INFINITY, -1e9, f32::NEG_INFINITY, f32::NAN]);
-            let y = isa.run(Exp(x));
-            assert_eq!(y[..5], [1.0, f32::INFINITY, f32::INFINITY, 0.0, 0.0]);
-            assert!(y[5].is_nan());
+            for (x, parts) in cases {
+                assert_eq!(isa.run(SplitExponent(x)), parts, "{isa:?}: {x}");
+            }
         }
     }
 }

@@ -11,16 +11,23 @@
 mod isa;
 mod math;
 mod portable;
+mod rows;
 mod slices;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
 pub use isa::{Isa, Tier};
-pub(crate) use math::exp;
-pub(crate) use slices::{fold, map, update};
+pub(crate) use math::{exp, ln, ln_1p, sigmoid};
+pub(crate) use rows::{SumRows, column_sums};
+pub(crate) use slices::{fold, map, update, update_fold};
 
 /// Number of `f32` lanes in every vector, on every tier.
 pub const LANES: usize = 16;
+
+/// Bits of √½: where [`Simd::split_exponent`] cuts the numbers into ranges of a factor of 2.
+const SQRT_HALF: u32 = std::f32::consts::FRAC_1_SQRT_2.to_bits();
+/// Added to the bits of a positive number, lets the exponent field grow at √½ · 2ⁿ instead of 2ⁿ.
+const EXPONENT_SHIFT: u32 = 1.0_f32.to_bits() - SQRT_HALF;
 
 /// Work that is compiled once per tier and run on the one that an [`Isa`] stands for.
 ///
@@ -101,6 +108,9 @@ pub(crate) trait Simd: Copy {
     ) -> Self::Vector;
     /// 2ⁿ for whole `n` with -126 ≤ n ≤ 127.
     fn exp2_whole(self, n: Self::Vector) -> Self::Vector;
+    /// `(m, n)` with `a = m · 2ⁿ`, √½ ≤ `m` < √2 and whole `n`, for normal positive `a`; unspecified
+    /// numbers for any other.
+    fn split_exponent(self, a: Self::Vector) -> (Self::Vector, Self::Vector);
     /// The lanes in order.
     fn to_array(self, v: Self::Vector) -> [f32; LANES];
     /// The sum of the lanes: `i` and `i + 8` are added first, then `i` and `i + 4`, `i + 2`,

@@ -1,7 +1,7 @@
 //! The tier for any CPU, on `wide`, whose lanes are fixed when the program is compiled: SSE2 on
 //! x86-64, NEON on Arm, SIMD128 on WASM where enabled. The only file that names `wide`.
 
-use super::{LANES, Simd};
+use super::{EXPONENT_SHIFT, LANES, SQRT_HALF, Simd};
 use wide::f32x16;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +108,14 @@ impl Simd for Portable {
     fn exp2_whole(self, n: f32x16) -> f32x16 {
         // The exponent field of an IEEE 754 single is the power plus 127, above 23 mantissa bits.
         f32x16::from(n.to_array().map(|n| f32::from_bits(((n as i32 + 127) as u32) << 23)))
+    }
+
+    #[inline(always)]
+    fn split_exponent(self, a: f32x16) -> (f32x16, f32x16) {
+        let bits = a.to_array().map(|a| a.to_bits().wrapping_add(EXPONENT_SHIFT));
+        let m = bits.map(|bits| f32::from_bits((bits & 0x007f_ffff) + SQRT_HALF));
+        let n = bits.map(|bits| ((bits >> 23) as i32 - 127) as f32);
+        (f32x16::from(m), f32x16::from(n))
     }
 
     #[inline(always)]

@@ -1,6 +1,10 @@
 //! Loops over slices, vector by vector: the safe way from slices to [`Simd`].
 //!
 //! Each loop takes slices of one length, runs over whole vectors and finishes with a partial one.
+//!
+//! A closure of more than a few operations must be marked `#[inline(always)]`, which Rust allows
+//! where it is written as an argument: the loops call it twice, and what the compiler does not
+//! inline it compiles without the tier's instructions, each of which becomes a function call.
 
 use super::{LANES, Simd};
 
@@ -37,7 +41,7 @@ fn common_len<const I: usize, const O: usize>(inputs: [&[f32]; I], outputs: [usi
 pub(crate) fn update<S: Simd, const I: usize, const O: usize>(
     simd: S,
     inputs: [&[f32]; I],
-    mut outputs: [&mut [f32]; O],
+    outputs: [&mut [f32]; O],
     f: impl Fn([S::Vector; I], [S::Vector; O]) -> [S::Vector; O],
 ) {
     let mut targets = [std::ptr::null_mut(); O];
@@ -96,7 +100,13 @@ pub(crate) fn map<S: Simd, const I: usize>(
     output: &mut [f32],
     f: impl Fn([S::Vector; I]) -> S::Vector,
 ) {
-    update(simd, inputs, [output], |x, _| [f(x)]);
+    update(
+        simd,
+        inputs,
+        [output],
+        #[inline(always)]
+        |x, _| [f(x)],
+    );
 }
 
 /// Folds the inputs into accumulators that start at 0: `state = f(state, inputs)`, lane by lane.
@@ -139,6 +149,69 @@ pub(crate) fn fold<S: Simd, const I: usize, const A: usize>(
     state
 }
 
+/// [`update`] and [`fold`] in one: from `state` on, `(state, outputs) = f(state, inputs, outputs)`,
+/// lane by lane. Element `i` goes to lane `i % 16`.
+///
+/// # Panics
+/// If the slices differ in length.
+#[inline(always)]
+pub(crate) fn update_fold<S: Simd, const I: usize, const O: usize, const A: usize>(
+    simd: S,
+    inputs: [&[f32]; I],
+    outputs: [&mut [f32]; O],
+    mut state: [S::Vector; A],
+    f: impl Fn([S::Vector; A], [S::Vector; I], [S::Vector; O]) -> ([S::Vector; A], [S::Vector; O]),
+) -> [S::Vector; A] {
+    let mut targets = [std::ptr::null_mut(); O];
+    let mut lengths = [0; O];
+    for n in 0..O {
+        targets[n] = outputs[n].as_mut_ptr();
+        lengths[n] = outputs[n].len();
+    }
+    let len = common_len(inputs, lengths);
+    let whole = len - len % LANES;
+    let rest = len - whole;
+    let mut x = [simd.zero(); I];
+    let mut y = [simd.zero(); O];
+    let mut i = 0;
+    while i < whole {
+        // SAFETY: i + 16 ≤ whole ≤ len, the length of every slice.
+        unsafe {
+            for n in 0..I {
+                x[n] = simd.load(inputs[n].as_ptr().add(i));
+            }
+            for n in 0..O {
+                y[n] = simd.load(targets[n].add(i));
+            }
+            (state, y) = f(state, x, y);
+            for n in 0..O {
+                simd.store(y[n], targets[n].add(i));
+            }
+        }
+        i += LANES;
+    }
+    if rest > 0 {
+        // SAFETY: whole + rest = len, the length of every slice; `LANE` holds 16 floats.
+        unsafe {
+            for n in 0..I {
+                x[n] = simd.load_first(inputs[n].as_ptr().add(whole), rest);
+            }
+            for n in 0..O {
+                y[n] = simd.load_first(targets[n].add(whole), rest);
+            }
+            let (next, y) = f(state, x, y);
+            for n in 0..O {
+                simd.store_first(y[n], targets[n].add(whole), rest);
+            }
+            let used = simd.gt(simd.splat(rest as f32), simd.load(LANE.as_ptr()));
+            for n in 0..A {
+                state[n] = simd.select(used, next[n], state[n]);
+            }
+        }
+    }
+    state
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,7 +222,7 @@ mod tests {
     }
 
     impl Kernel for Case {
-        type Output = (Vec<f32>, Vec<f32>, f32, f32);
+        type Output = (Vec<f32>, Vec<f32>, f32, f32, Vec<f32>, f32);
 
         #[inline(always)]
         fn run<S: Simd>(self, simd: S) -> Self::Output {
@@ -163,7 +236,13 @@ mod tests {
             let [sum, count] = fold(simd, [&a], |[sum, count], [a]| {
                 [simd.add(sum, a), simd.add(count, simd.splat(1.0))]
             });
-            (mapped, updated, simd.sum(sum), simd.sum(count))
+            // From 1 in each lane, the same sum and count, while 2 a is written.
+            let mut doubled = vec![f32::NAN; self.len];
+            let one = simd.splat(1.0);
+            let [both] = update_fold(simd, [&a], [&mut doubled], [one], |[both], [a], [_]| {
+                ([simd.add(both, simd.add(a, one))], [simd.add(a, a)])
+            });
+            (mapped, updated, simd.sum(sum), simd.sum(count), doubled, simd.sum(both))
         }
     }
 
@@ -171,13 +250,15 @@ mod tests {
     fn loops_agree_with_scalar_code_around_the_vector_length() {
         for isa in Isa::available() {
             for len in [0, 1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 100] {
-                let (mapped, updated, sum, count) = isa.run(Case { len });
+                let (mapped, updated, sum, count, doubled, both) = isa.run(Case { len });
                 let a = |i: usize| i as f32 + 1.0;
                 let b = |i: usize| 3.0 - i as f32;
                 assert!((0..len).all(|i| mapped[i] == a(i) * b(i) + 1.0), "{isa:?} {len}");
                 assert!((0..len).all(|i| updated[i] == a(i) - b(i)), "{isa:?} {len}");
                 assert_eq!(sum, (len * (len + 1) / 2) as f32);
                 assert_eq!(count, len as f32);
+                assert!((0..len).all(|i| doubled[i] == 2.0 * a(i)), "{isa:?} {len}");
+                assert_eq!(both, sum + count + LANES as f32);
             }
         }
     }

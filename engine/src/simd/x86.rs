@@ -3,7 +3,7 @@
 // A token is made only by `detect`, which asks the CPU; so wherever a method runs on a token, the
 // instructions exist. That is the argument for every intrinsic called below.
 
-use super::{Kernel, LANES, Simd};
+use super::{EXPONENT_SHIFT, Kernel, LANES, SQRT_HALF, Simd};
 use std::arch::x86_64::*;
 
 /// Proof that the CPU has AVX2 and FMA.
@@ -166,6 +166,13 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn split_exponent(self, a: Pair) -> (Pair, Pair) {
+        // SAFETY: the token proves AVX2.
+        let (low, high) = unsafe { (split_exponent8(a.0), split_exponent8(a.1)) };
+        (Pair(low.0, high.0), Pair(low.1, high.1))
+    }
+
+    #[inline(always)]
     fn to_array(self, v: Pair) -> [f32; LANES] {
         let mut lanes = [0.0; LANES];
         // SAFETY: `lanes` holds 16 floats.
@@ -177,6 +184,23 @@ impl Simd for Avx2 {
     fn sum(self, v: Pair) -> f32 {
         // SAFETY: the token proves AVX2.
         unsafe { sum8(_mm256_add_ps(v.0, v.1)) }
+    }
+}
+
+/// [`Simd::split_exponent`] of eight lanes.
+///
+/// # Safety
+/// The CPU has AVX2.
+#[inline(always)]
+unsafe fn split_exponent8(a: __m256) -> (__m256, __m256) {
+    // SAFETY: the caller promises AVX2.
+    unsafe {
+        let shift = _mm256_set1_epi32(EXPONENT_SHIFT as i32);
+        let bits = _mm256_add_epi32(_mm256_castps_si256(a), shift);
+        let mantissa = _mm256_and_si256(bits, _mm256_set1_epi32(0x007f_ffff));
+        let m = _mm256_add_epi32(mantissa, _mm256_set1_epi32(SQRT_HALF as i32));
+        let n = _mm256_sub_epi32(_mm256_srli_epi32::<23>(bits), _mm256_set1_epi32(127));
+        (_mm256_castsi256_ps(m), _mm256_cvtepi32_ps(n))
     }
 }
 
@@ -308,6 +332,19 @@ impl Simd for Avx512 {
         unsafe {
             let biased = _mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127));
             _mm512_castsi512_ps(_mm512_slli_epi32::<23>(biased))
+        }
+    }
+
+    #[inline(always)]
+    fn split_exponent(self, a: __m512) -> (__m512, __m512) {
+        // SAFETY: the token proves AVX-512 F.
+        unsafe {
+            let shift = _mm512_set1_epi32(EXPONENT_SHIFT as i32);
+            let bits = _mm512_add_epi32(_mm512_castps_si512(a), shift);
+            let mantissa = _mm512_and_si512(bits, _mm512_set1_epi32(0x007f_ffff));
+            let m = _mm512_add_epi32(mantissa, _mm512_set1_epi32(SQRT_HALF as i32));
+            let n = _mm512_sub_epi32(_mm512_srli_epi32::<23>(bits), _mm512_set1_epi32(127));
+            (_mm512_castsi512_ps(m), _mm512_cvtepi32_ps(n))
         }
     }
 

@@ -1,0 +1,21 @@
+# `make check` is what a change must pass before it is pushed.
+.PHONY: check lint test bench fuzz-build
+
+check: lint test
+
+# Form, lints, documentation with private items, and where `unsafe` may stand.
+lint:
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --all-features -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
+	./scripts/check-unsafe
+
+test:
+	cargo test --workspace
+
+bench:
+	cargo bench --workspace
+
+# Needs a nightly toolchain and cargo-fuzz.
+fuzz-build:
+	cd fuzz && cargo +nightly fuzz build

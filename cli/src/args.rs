@@ -1,0 +1,124 @@
+//! What can be typed.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+/// Trains and scores small convolutional networks on the CPU.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    about,
+    after_help = "Exit status: 0 if all went well, 1 after an error, 2 if the command line is wrong.\n\
+                  LOUPE_ISA=portable|avx2|avx512 chooses the CPU instructions; the default is the \
+                  best that the CPU has."
+)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Train a network on MNIST, then score it on the test digits
+    #[command(
+        long_about = "Train a network on MNIST, then score it on the test digits.\n\n\
+        Without arguments this is the tutorial's run: the convolutional network, batch size 1, 3 epochs \
+        in file order, Adam on binary cross-entropy."
+    )]
+    Train(TrainArguments),
+    /// Score a trained network by both normalisation modes
+    Eval(EvalArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TrainArguments {
+    /// cnn, mlp, or a network file (.toml or .json)
+    #[arg(long, value_name = "NAME|FILE", default_value = "cnn")]
+    pub(crate) model: String,
+
+    /// Passes over the training digits
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub(crate) epochs: usize,
+
+    /// Digits of a step
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub(crate) batch_size: NonZeroUsize,
+
+    /// Learning rate of Adam
+    #[arg(long, value_name = "RATE", default_value = "0.001", value_parser = learning_rate)]
+    pub(crate) lr: f64,
+
+    /// Seed of the initial weights and of --shuffle
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
+
+    /// Take the digits of each epoch in random order instead of file order
+    #[arg(long)]
+    pub(crate) shuffle: bool,
+
+    /// Folder for the result; it must not hold one yet [default: runs/<MODEL>-<N>, the first N that is free]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) common: CommonArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EvalArguments {
+    /// A folder that `train` has written, or a safetensors file with PyTorch's names
+    pub(crate) weights: PathBuf,
+
+    /// cnn, mlp, or a network file (.toml or .json) [default: the network of the folder]
+    #[arg(long, value_name = "NAME|FILE")]
+    pub(crate) model: Option<String>,
+
+    /// Which digits
+    #[arg(long, value_enum, default_value_t = Split::Test)]
+    pub(crate) split: Split,
+
+    #[command(flatten)]
+    pub(crate) common: CommonArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CommonArguments {
+    /// Folder of the four MNIST files, plain or .gz
+    #[arg(long, value_name = "DIR", default_value = "data/mnist")]
+    pub(crate) data: PathBuf,
+
+    /// Threads; results do not depend on it [default: the number of cores]
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<NonZeroUsize>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Split {
+    Train,
+    Test,
+}
+
+fn learning_rate(text: &str) -> Result<f64, String> {
+    let rate: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if rate.is_finite() && rate > 0.0 { Ok(rate) } else { Err("must be finite and above 0".into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn learning_rates() {
+        assert_eq!(learning_rate("1e-3"), Ok(0.001));
+        for text in ["0", "-1", "nan", "inf", "fast"] {
+            assert!(learning_rate(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! `loupe train`
+
+use super::print_scores;
+use crate::args::TrainArguments;
+use crate::data;
+use crate::model::Model;
+use crate::output::{Output, Thousands};
+use crate::run_folder::RunFolder;
+use anyhow::Result;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use loupe_engine::Context;
+use loupe_engine::optim::AdamOptions;
+use loupe_model::data::{Order, Split};
+use loupe_model::{Event, Loss, Network, OptimizerOptions, TrainOptions, Trainer, train};
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+pub(crate) fn run(arguments: &TrainArguments) -> Result<()> {
+    let mut output = Output::default();
+    let cx = data::context(&arguments.common)?;
+    let model = Model::named(&arguments.model)?;
+    let network = Network::new(model.spec.clone(), arguments.seed)?;
+    let training = data::open(&arguments.common, Split::Train)?;
+    let test = data::open(&arguments.common, Split::Test)?;
+    let options = TrainOptions {
+        epochs: arguments.epochs,
+        batch_size: arguments.batch_size,
+        order: match arguments.shuffle {
+            true => Order::Shuffled { seed: arguments.seed },
+            false => Order::File,
+        },
+    };
+    let adam = AdamOptions { lr: arguments.lr, ..AdamOptions::default() };
+    let mut trainer = Trainer::new(cx, network, Loss::Bce, OptimizerOptions::Adam(adam));
+    let folder = RunFolder::create(arguments.out.as_deref(), &model)?;
+
+    output.line(format_args!("{}", headline(arguments, &model, &trainer)))?;
+    let mut progress = Progress::new(&options);
+    let mut printed = Ok(());
+    train(&mut trainer, &training, &options, |_, event| {
+        if let Some(line) = progress.on(event) {
+            printed = progress.bar.suspend(|| output.line(format_args!("{line}")));
+        }
+        // A standard output that cannot be written is reported behind the training.
+        ControlFlow::Continue(())
+    })?;
+    let network = trainer.network();
+    network.save_weights(&folder.weights())?;
+    printed?;
+    print_scores(&mut output, trainer.context(), network, &test)?;
+    output.line(format_args!("wrote {}", folder.path().display()))
+}
+
+/// What is trained, and with what.
+fn headline(arguments: &TrainArguments, model: &Model, trainer: &Trainer) -> String {
+    let cx: &Context = trainer.context();
+    let order = if arguments.shuffle { "shuffled" } else { "in file order" };
+    let threads = cx.threads().count();
+    format!(
+        "{}: {} parameters, batch size {} {order}, seed {}; {}, {threads} thread{}",
+        model.name,
+        Thousands(trainer.network().parameter_count()),
+        arguments.batch_size,
+        arguments.seed,
+        cx.isa().tier().name(),
+        if threads == 1 { "" } else { "s" },
+    )
+}
+
+/// The progress bar, and the time of each epoch.
+struct Progress {
+    bar: ProgressBar,
+    epochs: usize,
+    started: Instant,
+    steps: usize,
+    /// The bar is redrawn after so many steps.
+    stride: usize,
+}
+
+impl Progress {
+    fn new(options: &TrainOptions) -> Progress {
+        let style = ProgressStyle::with_template(
+            "{prefix} [{bar:30}] {percent:>3} %  {msg}  {eta} left",
+        )
+        .expect("the template is valid")
+        .progress_chars("=> ");
+        // Hidden where standard error is no terminal.
+        let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr_with_hz(10));
+        bar.set_style(style);
+        Progress { bar, epochs: options.epochs, started: Instant::now(), steps: 0, stride: 1 }
+    }
+
+    /// Takes note of an event; a line to print when an epoch is over.
+    fn on(&mut self, event: Event) -> Option<String> {
+        match event {
+            Event::EpochStarted { epoch, steps } => {
+                self.started = Instant::now();
+                self.steps = steps;
+                self.stride = (steps / 200).max(1);
+                self.bar.reset();
+                self.bar.set_length(steps as u64);
+                self.bar.set_prefix(format!("epoch {epoch}/{}", self.epochs));
+                None
+            }
+            Event::Step { step, loss, .. } => {
+                if step % self.stride == 0 {
+                    self.bar.set_position(step as u64);
+                    self.bar.set_message(format!("loss {loss:.4}"));
+                }
+                None
+            }
+            Event::EpochFinished { epoch, mean_loss } => {
+                let elapsed = self.started.elapsed();
+                if epoch == self.epochs {
+                    self.bar.finish_and_clear();
+                }
+                Some(epoch_line(epoch, self.epochs, mean_loss, elapsed, self.steps))
+            }
+            _ => None,
+        }
+    }
+}
+
+fn epoch_line(
+    epoch: usize,
+    epochs: usize,
+    mean_loss: f64,
+    elapsed: Duration,
+    steps: usize,
+) -> String {
+    let seconds = elapsed.as_secs_f64();
+    let step = seconds / steps.max(1) as f64 * 1e6;
+    format!("epoch {epoch}/{epochs}  mean loss {mean_loss:.4}  {seconds:.2} s  {step:.2} µs/step")
+}

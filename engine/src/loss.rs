@@ -1,1 +1,0 @@
-//! Losses: value and gradient.

@@ -1,0 +1,126 @@
+//! Mean and variance of the channels.
+
+use super::{BatchNorm, Statistics};
+use crate::buffer::with_scratch;
+use crate::error::{expect_len, expect_values_per_channel};
+use crate::moments::{self, moments};
+use crate::simd::{Kernel, Simd};
+use crate::{Context, Error};
+
+/// Mean and biased variance `[C]` of each channel of x `[N, C, spatial]`:
+/// mean = Σ x / count, variance = Σ (x - mean)² / count, where count = N · spatial.
+///
+/// Each run of `spatial` values is measured by itself; then the runs are merged, as the module
+/// `moments` says, without loss of digits where values are far from 0.
+///
+/// # Errors
+/// [`Error::Invalid`] if there are fewer than two values per channel, [`Error::Length`],
+/// [`Error::Overflow`].
+pub fn batch_statistics(
+    cx: &Context,
+    norm: &BatchNorm,
+    x: &[f32],
+    mean: &mut [f32],
+    variance: &mut [f32],
+) -> Result<(), Error> {
+    let op = "batch_statistics";
+    let (count, len) = norm.sizes(op)?;
+    expect_values_per_channel(op, count)?;
+    expect_len(op, "x", len, x.len())?;
+    norm.check_channels(op, &[("mean", mean.len()), ("variance", variance.len())])?;
+    if len == 0 {
+        return Ok(());
+    }
+    let (channels, runs) = (norm.channels, norm.batch * norm.channels);
+    let merge = |means: &[f32], squares: &[f32], outputs, scratch: &mut [f32]| {
+        let runs = moments::Runs { run_len: norm.spatial, runs: norm.batch, means, squares };
+        runs.merge(cx, outputs, scratch);
+    };
+    if norm.spatial == 1 {
+        with_scratch(2 * channels, |scratch| merge(x, &[], [&mut *mean, &mut *variance], scratch));
+    } else if norm.batch == 1 {
+        measure_runs(cx, norm, x, [&mut *mean, &mut *variance]);
+    } else {
+        with_scratch(2 * runs + 2 * channels, |scratch| {
+            let (means, rest) = scratch.split_at_mut(runs);
+            let (squares, rest) = rest.split_at_mut(runs);
+            measure_runs(cx, norm, x, [means, squares]);
+            merge(means, squares, [&mut *mean, &mut *variance], rest);
+        });
+    }
+    for squares in variance {
+        *squares /= count as f32;
+    }
+    Ok(())
+}
+
+/// Mean and squares about it of each run.
+fn measure_runs(cx: &Context, norm: &BatchNorm, x: &[f32], [mean, squares]: [&mut [f32]; 2]) {
+    let runs = norm.runs_per_task();
+    let (tasks, chunk) = (mean.len().div_ceil(runs), runs * norm.spatial);
+    let outputs = [(mean, runs), (squares, runs)];
+    cx.threads().for_each_chunk(tasks, 4 * x.len(), outputs, |task, [mean, squares]| {
+        let x = &x[task * chunk..][..mean.len() * norm.spatial];
+        cx.isa().run(Measure { x, spatial: norm.spatial, mean, squares });
+    });
+}
+
+struct Measure<'a> {
+    x: &'a [f32],
+    spatial: usize,
+    mean: &'a mut [f32],
+    squares: &'a mut [f32],
+}
+
+impl Kernel for Measure<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        for (i, x) in self.x.chunks_exact(self.spatial).enumerate() {
+            (self.mean[i], self.squares[i]) = moments(simd, x);
+        }
+    }
+}
+
+/// running ← (1 - momentum) · running + momentum · batch, for mean and variance `[C]`; the batch's
+/// variance is made unbiased: multiplied by count / (count - 1), where count = N · spatial.
+///
+/// # Errors
+/// [`Error::Invalid`] if there are fewer than two values per channel or the momentum does not lie in
+/// 0..=1, [`Error::Length`], [`Error::Overflow`].
+pub fn update_running_statistics(
+    norm: &BatchNorm,
+    momentum: f32,
+    batch: Statistics<'_>,
+    running_mean: &mut [f32],
+    running_variance: &mut [f32],
+) -> Result<(), Error> {
+    let op = "update_running_statistics";
+    let (count, _) = norm.sizes(op)?;
+    expect_values_per_channel(op, count)?;
+    norm.check_channels(
+        op,
+        &[
+            ("mean", batch.mean.len()),
+            ("variance", batch.variance.len()),
+            ("running_mean", running_mean.len()),
+            ("running_variance", running_variance.len()),
+        ],
+    )?;
+    if !(0.0..=1.0).contains(&momentum) {
+        return Err(Error::Invalid {
+            op,
+            what: "momentum",
+            expected: "between 0 and 1",
+            found: momentum.to_string(),
+        });
+    }
+    let unbias = (count as f64 / (count - 1) as f64) as f32;
+    for c in 0..norm.channels {
+        let (mean, variance) = (batch.mean[c], batch.variance[c] * unbias);
+        running_mean[c] = (1.0 - momentum) * running_mean[c] + momentum * mean;
+        running_variance[c] = (1.0 - momentum) * running_variance[c] + momentum * variance;
+    }
+    Ok(())
+}

@@ -1,0 +1,30 @@
+//! Labelled images: IDX files, their cache, and the order in which an epoch visits them.
+//!
+//! ```no_run
+//! use loupe_model::data::{Epoch, Order, Split, open_mnist};
+//! use std::num::NonZeroUsize;
+//! use std::path::Path;
+//!
+//! let train = open_mnist(Path::new("data/mnist"), Split::Train, None)?;
+//! let batch_size = NonZeroUsize::new(16).unwrap();
+//! for batch in Epoch::new(Order::File, train.len(), 0).batches(batch_size) {
+//!     let mut images = vec![0.0; batch.len() * train.pixels()];
+//!     train.write_images(batch, &mut images)?;
+//! }
+//! # Ok::<(), loupe_model::data::DataError>(())
+//! ```
+
+mod batches;
+mod cache;
+mod dataset;
+mod error;
+mod file;
+mod idx;
+mod mapped;
+mod mnist;
+
+pub use batches::{Epoch, Order};
+pub use dataset::Dataset;
+pub use error::{DataError, Malformed};
+pub use idx::Idx;
+pub use mnist::{Split, open_mnist};

@@ -1,0 +1,48 @@
+//! What can go wrong in this crate.
+
+use crate::data::DataError;
+use crate::spec::SpecError;
+use crate::weights::WeightsError;
+
+/// Any error of this crate.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The network cannot be what its spec says.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// Numbers that an operation cannot work with.
+    #[error(transparent)]
+    Engine(#[from] loupe_engine::Error),
+    /// A data set that cannot be read or used.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// A weights file that cannot be read, used or written.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// A plan was run with a network that it was not made for.
+    #[error("the plan was made for a network of other layers")]
+    OtherNetwork,
+    /// A data set that does not fit the network.
+    #[error("the network {what} {network}, but the data set has {data}")]
+    Mismatch {
+        /// `takes inputs of` or `gives`.
+        what: &'static str,
+        /// What the network takes or gives.
+        network: String,
+        /// What the data set has.
+        data: String,
+    },
+    /// Training left the range of numbers.
+    #[error(
+        "the loss of step {step} of epoch {epoch} is {loss}, not a finite number; a lower learning rate may help"
+    )]
+    NonFiniteLoss {
+        /// Counted from 1.
+        epoch: usize,
+        /// Within the epoch, counted from 1.
+        step: usize,
+        /// The loss.
+        loss: f32,
+    },
+}

@@ -1,0 +1,74 @@
+//! Optimisers: options, and the state that they keep for each parameter.
+
+use loupe_engine::optim::{AdamOptions, AdamState, SgdOptions, adam_step, sgd_step};
+use loupe_engine::{Buffer, Context, Error};
+
+/// Which optimiser, with which options.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum OptimizerOptions {
+    /// PyTorch's `Adam`.
+    Adam(AdamOptions),
+    /// PyTorch's `SGD`, with momentum.
+    Sgd(SgdOptions),
+}
+
+impl Default for OptimizerOptions {
+    fn default() -> OptimizerOptions {
+        OptimizerOptions::Adam(AdamOptions::default())
+    }
+}
+
+/// An optimiser in the midst of training.
+#[derive(Clone, Debug)]
+pub struct Optimizer {
+    options: OptimizerOptions,
+    /// Steps taken.
+    steps: u64,
+    /// Adam's first moments, or the velocities of SGD.
+    first: Buffer,
+    /// Adam's second moments.
+    second: Buffer,
+}
+
+impl Optimizer {
+    /// An optimiser of `len` numbers that has taken no step.
+    pub fn new(options: OptimizerOptions, len: usize) -> Optimizer {
+        let second = match options {
+            OptimizerOptions::Adam(_) => len,
+            OptimizerOptions::Sgd(_) => 0,
+        };
+        let (first, second) = (Buffer::zeros(len), Buffer::zeros(second));
+        Optimizer { options, steps: 0, first, second }
+    }
+
+    /// The number of steps taken.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// Moves the parameters against the gradient.
+    ///
+    /// # Errors
+    /// [`Error::Length`] if a slice does not have the optimiser's length, [`Error::Invalid`] if an
+    /// option has no meaning. The parameters are then unchanged.
+    pub fn step(
+        &mut self,
+        cx: &Context,
+        parameters: &mut [f32],
+        gradient: &[f32],
+    ) -> Result<(), Error> {
+        match &self.options {
+            OptimizerOptions::Adam(options) => {
+                let (first_moment, second_moment) = (&mut *self.first, &mut *self.second);
+                let state = AdamState { parameters, gradient, first_moment, second_moment };
+                adam_step(cx, options, self.steps + 1, state)?;
+            }
+            OptimizerOptions::Sgd(options) => {
+                sgd_step(cx, options, parameters, gradient, &mut self.first)?;
+            }
+        }
+        self.steps += 1;
+        Ok(())
+    }
+}

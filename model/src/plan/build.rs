@@ -1,0 +1,151 @@
+//! From layers to nodes.
+
+use super::activation::Activation;
+use super::block::{Block, BlockNorm};
+use super::linear::LinearNode;
+use super::norm::{BatchNormNode, LayerNormNode, Norm};
+use super::{Node, Plan};
+use crate::Error;
+use crate::network::Network;
+use crate::parameters::LayerTensors;
+use crate::spec::{Layer, NetworkSpec, SpecError, conv_geometry};
+use loupe_engine::Buffer;
+use loupe_engine::linear::Linear;
+use loupe_engine::norm::batch::BatchNorm;
+use loupe_engine::norm::layer::LayerNorm;
+
+pub(super) fn build(network: &Network, batch: usize) -> Result<Plan, Error> {
+    let mut builder = Builder::new(network, batch)?;
+    while builder.next < builder.spec.layers.len() {
+        builder.add_node();
+    }
+    let Builder { nodes, values, one_value_per_channel, .. } = builder;
+    let spec = network.shared_spec();
+    Ok(Plan { spec, batch, nodes, values, one_value_per_channel })
+}
+
+struct Builder<'a> {
+    spec: &'a NetworkSpec,
+    tensors: &'a [Option<LayerTensors>],
+    /// Of one input before each layer, and behind the last.
+    shapes: Vec<Vec<usize>>,
+    batch: usize,
+    /// The first layer that no node does yet.
+    next: usize,
+    nodes: Vec<Node>,
+    values: Vec<Buffer>,
+    one_value_per_channel: Option<SpecError>,
+}
+
+impl<'a> Builder<'a> {
+    fn new(network: &'a Network, batch: usize) -> Result<Builder<'a>, Error> {
+        let spec = network.spec();
+        let mut shapes = vec![spec.input.clone()];
+        shapes.extend(spec.shapes()?);
+        let longest = shapes.iter().map(|shape| shape.iter().product::<usize>()).max().unwrap_or(0);
+        // Every tensor of the batch fits a slice.
+        let fits = longest
+            .checked_mul(batch)
+            .and_then(|len| len.checked_mul(size_of::<f32>()))
+            .is_some_and(|bytes| isize::try_from(bytes).is_ok());
+        if batch == 0 || !fits {
+            return Err(SpecError::Batch { batch }.into());
+        }
+        let input = shapes[0].iter().product::<usize>() * batch;
+        Ok(Builder {
+            spec,
+            tensors: &network.layout.layers,
+            shapes,
+            batch,
+            next: 0,
+            nodes: Vec::new(),
+            values: vec![Buffer::zeros(input)],
+            one_value_per_channel: None,
+        })
+    }
+
+    /// Makes a node of the next layer, and of those behind it that it can take in.
+    fn add_node(&mut self) {
+        let index = self.next;
+        let shape = &self.shapes[index];
+        self.next += 1;
+        let node = match &self.spec.layers[index] {
+            Layer::View { .. } => return,
+            layer @ Layer::Conv2d { .. } => self.block(index, layer),
+            &Layer::Linear { in_features, out_features, .. } => Node::Linear(LinearNode {
+                dims: Linear { batch: self.batch, in_features, out_features },
+                tensors: self.layer_tensors(index),
+            }),
+            Layer::BatchNorm2d { .. } => Node::BatchNorm(BatchNormNode { norm: self.norm(index) }),
+            Layer::LayerNorm { normalized_shape, eps } => {
+                let features = normalized_shape.iter().product();
+                let rows = self.batch * shape.iter().product::<usize>() / features;
+                let dims = LayerNorm { rows, features, eps: *eps };
+                Node::LayerNorm(LayerNormNode::new(dims, self.layer_tensors(index)))
+            }
+            &Layer::LeakyReLU { negative_slope } => {
+                Node::Activation(Activation::LeakyRelu { negative_slope })
+            }
+            Layer::ReLU {} => Node::Activation(Activation::Relu),
+            Layer::Sigmoid {} => Node::Activation(Activation::Sigmoid),
+        };
+        self.nodes.push(node);
+        self.values.push(Buffer::zeros(self.value_len(self.next)));
+    }
+
+    /// A convolution with the activation and the normalisation behind it.
+    fn block(&mut self, index: usize, conv: &Layer) -> Node {
+        let &[_, height, width] = &self.shapes[index][..] else {
+            unreachable!("shape inference has passed");
+        };
+        let geometry = conv_geometry(conv, [height, width]).expect("shape inference has passed");
+        let negative_slope = match self.spec.layers.get(self.next) {
+            Some(Layer::ReLU {}) => Some(0.0),
+            // The backward pass reads the sign of the input off the output.
+            Some(&Layer::LeakyReLU { negative_slope }) if negative_slope >= 0.0 => {
+                Some(negative_slope)
+            }
+            _ => None,
+        };
+        self.next += usize::from(negative_slope.is_some());
+        let output_len = self.value_len(self.next);
+        let norm = match self.spec.layers.get(self.next) {
+            Some(Layer::BatchNorm2d { .. }) => {
+                self.next += 1;
+                let norm = self.norm(self.next - 1);
+                let dz_sums = Buffer::zeros(geometry.options().out_channels);
+                Some(BlockNorm { norm, activated: Buffer::zeros(output_len), dz_sums })
+            }
+            _ => None,
+        };
+        let has_dz = norm.is_some() || negative_slope.is_some();
+        let dz = Buffer::zeros(if has_dz { output_len } else { 0 });
+        let tensors = self.layer_tensors(index);
+        Node::Block(Block { geometry, tensors, negative_slope, norm, dz })
+    }
+
+    fn norm(&mut self, index: usize) -> Norm {
+        let layer = &self.spec.layers[index];
+        let (&Layer::BatchNorm2d { num_features, eps, momentum }, &[_, height, width]) =
+            (layer, &self.shapes[index][..])
+        else {
+            unreachable!("shape inference has passed");
+        };
+        let spatial = height * width;
+        if self.batch * spatial == 1 && self.one_value_per_channel.is_none() {
+            let layer = layer.to_string();
+            self.one_value_per_channel = Some(SpecError::OneValuePerChannel { index, layer });
+        }
+        let dims = BatchNorm { batch: self.batch, channels: num_features, spatial, eps };
+        Norm::new(dims, momentum, self.layer_tensors(index))
+    }
+
+    fn layer_tensors(&self, index: usize) -> LayerTensors {
+        self.tensors[index].clone().expect("a layer with parameters")
+    }
+
+    /// Elements of the batch before layer `index`.
+    fn value_len(&self, index: usize) -> usize {
+        self.batch * self.shapes[index].iter().product::<usize>()
+    }
+}

@@ -1,0 +1,56 @@
+//! What can be wrong with a network in words.
+
+/// A layer that cannot take what it is given, or an option without meaning.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SpecError {
+    /// The shape that reaches a layer is not the one that it works on.
+    #[error("layer {index}, {layer}: expected an input of shape {expected}, found {found:?}{from}")]
+    Shape {
+        /// The layer's place in the list, from 0.
+        index: usize,
+        /// The layer, as PyTorch prints it.
+        layer: String,
+        /// The shape in words or numbers.
+        expected: String,
+        /// The shape that reaches the layer.
+        found: Vec<usize>,
+        /// Where that shape comes from: ` from layer 2, …`.
+        from: String,
+    },
+    /// An option of a layer.
+    #[error("layer {index}, {layer}: {reason}")]
+    Option {
+        /// The layer's place in the list, from 0.
+        index: usize,
+        /// The layer, as PyTorch prints it.
+        layer: String,
+        /// What is wrong, with numbers.
+        reason: String,
+    },
+    /// The shape of the network's input.
+    #[error(
+        "the network's input shape {found:?} must have at least one axis, none of size 0, and fit memory"
+    )]
+    Input {
+        /// The shape.
+        found: Vec<usize>,
+    },
+    /// Batch normalisation by the statistics of a batch that has one value per channel.
+    #[error(
+        "layer {index}, {layer}: batch statistics need more than one value per channel, found 1 \
+         (batch size 1 and images of one pixel)"
+    )]
+    OneValuePerChannel {
+        /// The layer's place in the list, from 0.
+        index: usize,
+        /// The layer, as PyTorch prints it.
+        layer: String,
+    },
+    /// A batch whose tensors do not fit the address space, or an empty one.
+    #[error("batch size {batch}: must be at least 1, and its tensors must fit memory")]
+    Batch {
+        /// The batch size.
+        batch: usize,
+    },
+}

@@ -1,0 +1,150 @@
+//! One step of training: forward, loss, backward, update.
+
+use crate::Error;
+use crate::loss::Loss;
+use crate::network::Network;
+use crate::optim::{Optimizer, OptimizerOptions};
+use crate::parameters::TensorInfo;
+use crate::plan::{GradientBuffers, Plan};
+use loupe_engine::{Buffer, Context};
+
+/// A network that is being trained.
+///
+/// ```
+/// use loupe_engine::Context;
+/// use loupe_model::{Loss, Network, OptimizerOptions, Trainer, nets};
+///
+/// let network = Network::new(nets::mnist_cnn(), 0)?;
+/// let mut trainer = Trainer::new(Context::serial(), network, Loss::Bce, OptimizerOptions::default());
+/// let images = vec![0.5; 4 * 784];
+/// let mut targets = vec![0.0; 4 * 10];
+/// targets.iter_mut().step_by(10).for_each(|target| *target = 1.0);
+/// let first = trainer.step(&images, &targets)?;
+/// let second = trainer.step(&images, &targets)?;
+/// assert!(second < first);
+/// # Ok::<(), loupe_model::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Trainer {
+    cx: Context,
+    network: Network,
+    loss: Loss,
+    optimizer: Optimizer,
+    gradients: Buffer,
+    /// One for each batch size that has been used: that of the run, and that of its last batch.
+    prepared: Vec<Prepared>,
+}
+
+/// What a step of one batch size works on.
+#[derive(Debug)]
+struct Prepared {
+    plan: Plan,
+    buffers: GradientBuffers,
+    targets: Buffer,
+}
+
+impl Trainer {
+    /// Prepares to train `network` on the threads and instructions of `cx`.
+    pub fn new(cx: Context, network: Network, loss: Loss, optimizer: OptimizerOptions) -> Trainer {
+        let len = network.parameters.len();
+        Trainer {
+            cx,
+            network,
+            loss,
+            optimizer: Optimizer::new(optimizer, len),
+            gradients: Buffer::zeros(len),
+            prepared: Vec::new(),
+        }
+    }
+
+    /// The network as it is now.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// The trained network.
+    pub fn into_network(self) -> Network {
+        self.network
+    }
+
+    /// Instructions and threads.
+    pub fn context(&self) -> &Context {
+        &self.cx
+    }
+
+    /// The gradient that the last step used, by tensor.
+    pub fn gradients(&self) -> impl Iterator<Item = (&TensorInfo, &[f32])> {
+        let tensors = &self.network.layout.parameters.tensors;
+        tensors.iter().map(|info| (info, &self.gradients[info.range.clone()]))
+    }
+
+    /// One step on inputs `[N, …]` and targets `[N, outputs]`; N is what `inputs` holds. Returns the
+    /// loss before the update.
+    ///
+    /// # Errors
+    /// [`Error::Engine`] if a length does not fit the network or the loss cannot take the values,
+    /// [`Error::Spec`] if there is one value per channel to normalise. The network is then unchanged,
+    /// but for running statistics.
+    pub fn step(&mut self, inputs: &[f32], targets: &[f32]) -> Result<f32, Error> {
+        let input_len: usize = self.network.spec().input.iter().product();
+        let batch = inputs.len() / input_len;
+        let prepared = self.prepare(batch)?;
+        let lengths = [
+            ("the inputs", prepared.plan.input_mut().len(), inputs.len()),
+            ("the targets", prepared.targets.len(), targets.len()),
+        ];
+        for (what, expected, found) in lengths {
+            if expected != found {
+                let op = "training step";
+                return Err(loupe_engine::Error::Length { op, what, expected, found }.into());
+            }
+        }
+        self.step_with(batch, |x, t| {
+            x.copy_from_slice(inputs);
+            t.copy_from_slice(targets);
+            Ok(())
+        })
+    }
+
+    /// [`Trainer::step`] on a batch that `fill` writes: inputs `[N, …]` and targets `[N, outputs]`, for
+    /// N = `batch`. Both hold unspecified values before.
+    ///
+    /// # Errors
+    /// As [`Trainer::step`], and what `fill` returns.
+    pub fn step_with(
+        &mut self,
+        batch: usize,
+        fill: impl FnOnce(&mut [f32], &mut [f32]) -> Result<(), Error>,
+    ) -> Result<f32, Error> {
+        self.prepare(batch)?;
+        let Trainer { cx, network, loss, optimizer, gradients, prepared } = self;
+        let Prepared { plan, buffers, targets } =
+            prepared.iter_mut().find(|prepared| prepared.plan.batch() == batch).expect("prepared");
+        fill(plan.input_mut(), targets)?;
+        plan.forward_training(cx, network)?;
+        let output = plan.output();
+        let outputs = output.len() / batch;
+        let gradient = Some(buffers.output_mut(output.len()));
+        let value = loss.evaluate(cx, outputs, output, targets, gradient)?;
+        plan.backward(cx, network, buffers, gradients)?;
+        optimizer.step(cx, &mut network.parameters, gradients)?;
+        Ok(value)
+    }
+
+    /// Makes the plan for a batch size, if it is the first step of that size. Later steps allocate
+    /// nothing.
+    fn prepare(&mut self, batch: usize) -> Result<&mut Prepared, Error> {
+        let known = self.prepared.iter().position(|prepared| prepared.plan.batch() == batch);
+        let at = match known {
+            Some(at) => at,
+            None => {
+                let plan = Plan::new(&self.network, batch)?;
+                let (buffers, targets) =
+                    (plan.gradient_buffers(), Buffer::zeros(plan.output().len()));
+                self.prepared.push(Prepared { plan, buffers, targets });
+                self.prepared.len() - 1
+            }
+        };
+        Ok(&mut self.prepared[at])
+    }
+}

@@ -1,0 +1,89 @@
+//! A step allocates nothing once its plan stands.
+
+use loupe_engine::optim::SgdOptions;
+use loupe_engine::{Context, Isa, Threads, Tier};
+use loupe_model::{Loss, Network, Normalization, OptimizerOptions, Plan, Trainer, nets};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+/// The system's allocator, counting the calling thread's allocations.
+struct Counting;
+
+thread_local! {
+    static COUNT: Cell<usize> = const { Cell::new(0) };
+}
+
+// SAFETY: every call is passed on to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        COUNT.set(COUNT.get() + 1);
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn allocations(f: impl FnOnce()) -> usize {
+    let before = COUNT.get();
+    f();
+    COUNT.get() - before
+}
+
+#[test]
+fn allocations_are_counted() {
+    assert_eq!(allocations(|| drop(std::hint::black_box(Box::new(1)))), 1);
+}
+
+#[test]
+fn training_steps_allocate_nothing() {
+    let sgd = OptimizerOptions::Sgd(SgdOptions { lr: 0.01, momentum: 0.9 });
+    for isa in Isa::available() {
+        for spec in [nets::mnist_cnn(), nets::mnist_mlp()] {
+            for optimizer in [OptimizerOptions::default(), sgd] {
+                for batch in [1, 16, 100] {
+                    // There, large products go to `matrixmultiply`, which allocates its packing.
+                    if isa.tier() == Tier::Portable && batch > 1 {
+                        continue;
+                    }
+                    let cx = Context::new(isa, Threads::serial());
+                    let network = Network::new(spec.clone(), 0).unwrap();
+                    let mut trainer = Trainer::new(cx, network, Loss::Bce, optimizer);
+                    let (images, targets) = (vec![0.5; batch * 784], vec![0.1; batch * 10]);
+                    trainer.step(&images, &targets).unwrap();
+                    let count = allocations(|| {
+                        for _ in 0..3 {
+                            trainer.step(&images, &targets).unwrap();
+                        }
+                    });
+                    assert_eq!(count, 0, "batch size {batch}, {isa:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn inference_allocates_nothing() {
+    let cx = Context::serial();
+    for spec in [nets::mnist_cnn(), nets::mnist_mlp()] {
+        let network = Network::new(spec, 0).unwrap();
+        let mut plan = Plan::new(&network, 8).unwrap();
+        let modes = [Normalization::BatchStatistics, Normalization::RunningStatistics];
+        for mode in modes {
+            plan.infer(&cx, &network, mode).unwrap();
+        }
+        let count = allocations(|| {
+            for mode in modes {
+                plan.infer(&cx, &network, mode).unwrap();
+            }
+        });
+        assert_eq!(count, 0);
+    }
+}
