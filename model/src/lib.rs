@@ -1,4 +1,39 @@
 //! Networks, training, data sets and weight files on top of [`loupe_engine`].
+//!
+//! A network goes through three forms. A [`NetworkSpec`] is a plain list of layers, as it stands in a
+//! file; its shapes are checked before anything is computed. A [`Network`] gives it values. A [`Plan`]
+//! is a network made ready for one batch size: buffers placed, neighbouring layers fused. A
+//! [`Trainer`] runs a plan forward and backward and moves the parameters; [`train()`] does so for whole
+//! epochs of a [`Dataset`](data::Dataset), and [`evaluate()`] counts what the network gets right.
+//!
+//! Training on MNIST, as the tutorial does it (batch size 1, 3 epochs, file order):
+//!
+//! ```no_run
+//! use loupe_engine::{Context, Threads};
+//! use loupe_model::data::{Split, open_mnist};
+//! use loupe_model::{Loss, Network, Normalization, OptimizerOptions, TrainOptions, Trainer};
+//! use loupe_model::{evaluate, nets, train};
+//! use std::ops::ControlFlow;
+//! use std::path::Path;
+//!
+//! let folder = Path::new("data/mnist");
+//! let digits = open_mnist(folder, Split::Train, None)?;
+//!
+//! let cx = Context::from_env(Threads::new(2)?)?;
+//! let network = Network::new(nets::mnist_cnn(), 0)?;
+//! let mut trainer = Trainer::new(cx.clone(), network, Loss::Bce, OptimizerOptions::default());
+//! train(&mut trainer, &digits, &TrainOptions::default(), |_, _| ControlFlow::Continue(()))?;
+//!
+//! let network = trainer.into_network();
+//! let test = open_mnist(folder, Split::Test, None)?;
+//! let score = evaluate(&cx, &network, &test, Normalization::BatchStatistics)?;
+//! println!("{} of {}", score.correct, score.items);
+//! network.save_weights(Path::new("cnn.safetensors"))?;
+//! # Ok::<(), loupe_model::Error>(())
+//! ```
+//!
+//! Layers, options, defaults, initial values and tensor names are PyTorch's. A seed means the same
+//! numbers on every machine, and a run gives the same bits on any number of threads.
 
 #![deny(unsafe_code)]
 
@@ -27,3 +62,8 @@ pub use spec::{Layer, NetworkSpec, SpecError};
 pub use train::{Event, TrainOptions, train};
 pub use trainer::Trainer;
 pub use weights::WeightsError;
+
+/// Compiles the Rust examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -152,7 +152,7 @@ impl Network {
                 Some(folder) if !folder.as_os_str().is_empty() => folder,
                 _ => Path::new("."),
             };
-            let mut file = tempfile::NamedTempFile::new_in(folder)?;
+            let mut file = new_file(folder)?;
             file.write_all(&self.weights())?;
             file.as_file().sync_all()?;
             file.persist(path)?;
@@ -181,6 +181,17 @@ impl Network {
             .filter(|(_, layer)| matches!(layer, Layer::BatchNorm2d { .. }))
             .map(|(index, _)| format!("{index}.num_batches_tracked"))
     }
+}
+
+/// A temporary file that anyone may read whom the user's mask lets, like any other new file.
+fn new_file(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    let builder = {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(std::fs::Permissions::from_mode(0o666))
+    };
+    builder.tempfile_in(folder)
 }
 
 fn view<'a>(dtype: Dtype, shape: &[usize], bytes: &'a [u8]) -> TensorView<'a> {

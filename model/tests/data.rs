@@ -242,7 +242,7 @@ fn images_and_labels_must_belong_together() {
 fn a_cache_that_cannot_be_used_is_no_error() {
     let folder = folder(&[(IMAGES_GZ, &gzip(&images())), (LABELS, &labels())]);
     let a_file = folder.path().join(LABELS);
-    for cache in [None, Some(a_file.as_path()), Some(&a_file.join("below")), Some(Path::new(""))] {
+    for cache in [None, Some(a_file.as_path()), Some(&a_file.join("below"))] {
         assert_is_the_small_set(&open_mnist(folder.path(), Split::Train, cache).unwrap());
     }
     assert_eq!(names(folder.path()), [IMAGES_GZ, LABELS]);

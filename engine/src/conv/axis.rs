@@ -3,50 +3,54 @@
 //! Along one axis, output `o` is a sum over kernel elements `k` of the input at
 //! `o · stride + k · dilation − padding`, where that lies within the input. Everything that has to
 //! do with padding, stride and dilation is worked out here, once, when a geometry is made.
+//!
+//! The input line is cut into *phase lines*: those elements whose numbers leave the same rest under
+//! the stride, with zeros at both ends for the padding. In phase lines a kernel element's inputs lie
+//! side by side: position `p` sees element `p + shift`. That is what lets a vector of positions be one
+//! load.
 
-use std::ops::Range;
-
-/// Positions on a line, each looking at an input line of `size` elements through several taps:
-/// position `p` sees input `p · step + tap.offset` through a tap.
+/// A line of `size` input elements as phase lines: element `j` of the line of `rest` is input
+/// `(first + j) · step + rest`, or 0 if there is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Axis {
-    /// The number of positions.
-    pub(super) positions: usize,
-    /// Input elements from one position to the next.
-    pub(super) step: usize,
-    /// Elements of the line looked at.
+    /// Elements of the input line.
     pub(super) size: usize,
+    pub(super) step: usize,
+    pub(super) first: isize,
+    /// One for each phase line that a tap needs.
+    pub(super) rests: Vec<usize>,
+    /// Elements of a phase line.
+    pub(super) len: usize,
+    /// The largest shift of a tap.
+    pub(super) max_shift: usize,
+}
+
+/// Positions side by side that look at phase lines through taps, and where their results belong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Positions {
+    pub(super) count: usize,
     /// In the order of the kernel.
     pub(super) taps: Vec<Tap>,
+    /// Position `p` computes result `target + p · target_step`.
+    pub(super) target: usize,
+    pub(super) target_step: usize,
 }
 
-/// One kernel element along an axis.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A kernel element and the phase line that it sees: position `p` sees element `p + shift`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Tap {
-    /// Its place in the kernel.
     pub(super) kernel: usize,
-    /// Where position 0 looks; it may lie outside the input.
-    pub(super) offset: isize,
-    /// The positions that see an element of the input; the others see padding.
-    pub(super) valid: Range<usize>,
+    /// Among the axis' rests.
+    pub(super) line: usize,
+    pub(super) shift: usize,
 }
 
-impl Tap {
-    fn new(kernel: usize, offset: isize, step: usize, size: usize, positions: usize) -> Tap {
-        // 0 ≤ p · step + offset < size  ⇔  −offset ≤ p · step < size − offset.
-        let first = |bound: isize| match usize::try_from(bound) {
-            Ok(bound) => bound.div_ceil(step).min(positions),
-            Err(_) => 0,
-        };
-        let valid = first(-offset)..first(size as isize - offset);
-        Tap { kernel, offset, valid }
-    }
-
-    /// The input element that position `p`, one of the valid ones, sees.
+impl Axis {
+    /// The input that element `j` of a phase line is, if it is not padding.
     #[inline(always)]
-    pub(super) fn input(&self, p: usize, step: usize) -> usize {
-        debug_assert!(self.valid.contains(&p));
-        (p * step).wrapping_add_signed(self.offset)
+    pub(super) fn input(&self, line: usize, j: usize) -> Option<usize> {
+        let input = (self.first + j as isize) * self.step as isize + self.rests[line] as isize;
+        usize::try_from(input).ok().filter(|&input| input < self.size)
     }
 }
 
@@ -69,44 +73,88 @@ impl AxisOptions {
     }
 
     /// Outputs looking at inputs.
-    pub(super) fn forward(self) -> Axis {
-        let positions = self.outputs();
-        let tap = |k: usize| {
-            let offset = (k * self.dilation) as isize - self.padding as isize;
-            Tap::new(k, offset, self.stride, self.size, positions)
-        };
-        Axis {
-            positions,
-            step: self.stride,
-            size: self.size,
-            taps: (0..self.kernel).map(tap).collect(),
-        }
+    pub(super) fn forward(self) -> (Axis, Positions) {
+        let looks: Vec<_> = (0..self.kernel)
+            .map(|kernel| {
+                let offset = (kernel * self.dilation) as isize - self.padding as isize;
+                (kernel, offset)
+            })
+            .collect();
+        let grid = Grid { count: self.outputs(), target: 0, target_step: 1, looks };
+        let (axis, mut positions) = axis(self.size, self.stride, vec![grid]);
+        (axis, positions.pop().expect("one grid"))
     }
 
-    /// Inputs looking at the outputs that they are part of, sorted into `stride` phases.
+    /// Inputs looking at the outputs that they are part of, sorted into phases.
     ///
     /// Input `h` meets kernel element `k` in output `(h + padding − k · dilation) / stride`, if the
     /// stride divides that. So only those inputs and kernel elements meet for which `h + padding`
-    /// and `k · dilation` leave the same rest; within such a phase the outputs advance by one as
-    /// the inputs advance by the stride, and every phase is a convolution of stride 1.
+    /// and `k · dilation` leave the same rest; among the inputs of one rest the outputs advance by one
+    /// as the inputs advance by the stride, and each such phase is a convolution of stride 1.
     ///
-    /// Returned with each phase is its first input. Phases without inputs are left out.
-    pub(super) fn backward(self) -> Vec<(usize, Axis)> {
+    /// Where the stride is longer than the kernel, some inputs meet nothing; they belong to no phase.
+    pub(super) fn backward(self) -> (Axis, Vec<Positions>) {
         let stride = self.stride;
-        let outputs = self.outputs();
-        let phase = |first: usize| {
-            let positions = (self.size - first).div_ceil(stride);
-            let rest = (first + self.padding) % stride;
-            let tap = |k: usize| {
-                let shift = (first + self.padding) as isize - (k * self.dilation) as isize;
-                Tap::new(k, shift / stride as isize, 1, outputs, positions)
+        let padding = self.padding % stride;
+        let first = |kernel| (kernel * self.dilation + stride - padding) % stride;
+        let mut firsts: Vec<usize> = (0..self.kernel).map(first).collect();
+        firsts.sort_unstable();
+        firsts.dedup();
+        firsts.retain(|&first| first < self.size);
+        let grid = |&first_input: &usize| {
+            let meets = |&kernel: &usize| first(kernel) == first_input;
+            let look = |kernel: usize| {
+                let from =
+                    (first_input + self.padding) as isize - (kernel * self.dilation) as isize;
+                (kernel, from / stride as isize)
             };
-            let meets = |k: &usize| k * self.dilation % stride == rest;
-            let taps = (0..self.kernel).filter(meets).map(tap).collect();
-            (first, Axis { positions, step: 1, size: outputs, taps })
+            Grid {
+                count: (self.size - first_input).div_ceil(stride),
+                target: first_input,
+                target_step: stride,
+                looks: (0..self.kernel).filter(meets).map(look).collect(),
+            }
         };
-        (0..stride.min(self.size)).map(phase).collect()
+        axis(self.outputs(), 1, firsts.iter().map(grid).collect())
     }
+}
+
+/// Positions whose kernel elements see input `position · step + offset`.
+struct Grid {
+    count: usize,
+    target: usize,
+    target_step: usize,
+    /// Kernel elements and their offsets.
+    looks: Vec<(usize, isize)>,
+}
+
+/// Phase lines of `size` inputs that hold all that the grids see.
+fn axis(size: usize, step: usize, grids: Vec<Grid>) -> (Axis, Vec<Positions>) {
+    let looks = || grids.iter().flat_map(|grid| &grid.looks);
+    let quotient = |offset: isize| offset.div_euclid(step as isize);
+    let rest = |offset: isize| offset.rem_euclid(step as isize) as usize;
+    let first = looks().map(|&(_, offset)| quotient(offset)).min().unwrap_or(0);
+    let last = looks().map(|&(_, offset)| quotient(offset)).max().unwrap_or(0);
+    let mut rests: Vec<usize> = looks().map(|&(_, offset)| rest(offset)).collect();
+    rests.sort_unstable();
+    rests.dedup();
+    let tap = |&(kernel, offset): &(usize, isize)| Tap {
+        kernel,
+        line: rests.binary_search(&rest(offset)).expect("the rest of a look"),
+        shift: (quotient(offset) - first) as usize,
+    };
+    let max_shift = (last - first) as usize;
+    let count = grids.iter().map(|grid| grid.count).max().unwrap_or(0);
+    let positions = grids
+        .iter()
+        .map(|grid| Positions {
+            count: grid.count,
+            taps: grid.looks.iter().map(tap).collect(),
+            target: grid.target,
+            target_step: grid.target_step,
+        })
+        .collect();
+    (Axis { size, step, first, rests, len: count + max_shift, max_shift }, positions)
 }
 
 #[cfg(test)]
@@ -139,48 +187,53 @@ mod tests {
         found
     }
 
+    /// All (result, kernel, seen element).
+    fn seen(axis: &Axis, positions: &Positions) -> Vec<(usize, usize, usize)> {
+        let mut found = Vec::new();
+        for p in 0..positions.count {
+            for tap in &positions.taps {
+                assert!(p + tap.shift < axis.len, "a tap looks beyond the phase line");
+                if let Some(input) = axis.input(tap.line, p + tap.shift) {
+                    let result = positions.target + p * positions.target_step;
+                    found.push((result, tap.kernel, input));
+                }
+            }
+        }
+        found
+    }
+
     #[test]
     fn forward_meets_what_the_definition_says() {
         for options in all_options() {
-            let axis = options.forward();
-            let mut found = Vec::new();
-            for output in 0..axis.positions {
-                for tap in axis.taps.iter().filter(|tap| tap.valid.contains(&output)) {
-                    found.push((output, tap.kernel, tap.input(output, axis.step)));
-                }
-            }
-            assert_eq!(found, meetings(options), "{options:?}");
+            let (axis, positions) = options.forward();
+            assert_eq!(seen(&axis, &positions), meetings(options), "{options:?}");
         }
     }
 
     #[test]
     fn backward_meets_the_same_the_other_way_round() {
         for options in all_options() {
-            let mut found = Vec::new();
-            for (first, axis) in options.backward() {
-                for i in 0..axis.positions {
-                    for tap in axis.taps.iter().filter(|tap| tap.valid.contains(&i)) {
-                        let input = first + i * options.stride;
-                        found.push((tap.input(i, axis.step), tap.kernel, input));
-                    }
-                }
-            }
+            let (axis, phases) = options.backward();
+            let mut found: Vec<_> = phases
+                .iter()
+                .flat_map(|positions| seen(&axis, positions))
+                .map(|(input, kernel, output)| (output, kernel, input))
+                .collect();
             found.sort_unstable();
             assert_eq!(found, meetings(options), "{options:?}");
         }
     }
 
     #[test]
-    fn phases_cover_every_input_once() {
+    fn phases_share_no_input() {
         for options in all_options() {
-            let mut inputs: Vec<usize> = options
-                .backward()
-                .into_iter()
-                .flat_map(|(first, axis)| (0..axis.positions).map(move |i| (first, i)))
-                .map(|(first, i)| first + i * options.stride)
-                .collect();
+            let (_, phases) = options.backward();
+            let result = |phase: &Positions, p| phase.target + p * phase.target_step;
+            let inputs = phases.iter().flat_map(|phase| (0..phase.count).map(|p| result(phase, p)));
+            let mut inputs: Vec<usize> = inputs.collect();
             inputs.sort_unstable();
-            assert!(inputs.into_iter().eq(0..options.size), "{options:?}");
+            assert!(inputs.is_sorted_by(|a, b| a < b), "{options:?}");
+            assert!(inputs.iter().all(|&input| input < options.size), "{options:?}");
         }
     }
 }

@@ -1,14 +1,16 @@
 //! Forward, and below it the gradients by the input and by the weight.
 
-use super::axis::Axis;
-use super::geometry::{Conv2d, OP};
-use super::patches::{OutputGradients, Patches, PhaseWeights, TransposedPatches, View};
+use super::band::Band;
+use super::geometry::{Conv2d, Grid, OP, View};
+use super::kernel::Accumulate;
 use crate::buffer::with_scratch;
+use crate::disjoint::Disjoint;
 use crate::error::{expect_len, expect_values_per_channel};
-use crate::gemm::{Blocks, Columns, Dense, Output, Product, with_packed};
+use crate::gemm::{Blocks, Dense, Source, with_packed};
 use crate::moments::{Runs, merge_parts};
 use crate::simd::{self, Kernel, Simd};
 use crate::{Context, Error};
+use std::ops::Range;
 
 /// Parameters of a convolution.
 #[derive(Clone, Copy, Debug)]
@@ -22,10 +24,8 @@ pub struct Conv2dParameters<'a> {
 impl Conv2dParameters<'_> {
     fn check(&self, geometry: &Conv2d) -> Result<(), Error> {
         expect_len(OP, "the weight", geometry.weight_len(), self.weight.len())?;
-        match self.bias {
-            Some(bias) => expect_len(OP, "the bias", geometry.options().out_channels, bias.len()),
-            None => Ok(()),
-        }
+        let outputs = geometry.options().out_channels;
+        self.bias.map_or(Ok(()), |bias| expect_len(OP, "the bias", outputs, bias.len()))
     }
 }
 
@@ -66,8 +66,8 @@ impl Default for Conv2dFused<'_> {
 
 /// [`conv2d`] fused with LeakyReLU and the statistics of a batch normalisation.
 ///
-/// The moments of each image (of each block of its pixels, if it is large) are taken while it is in
-/// the cache, and merged in order.
+/// The moments of each image (of each band of its rows, if it is large) are taken while it is in the
+/// cache, and merged in order.
 ///
 /// # Errors
 /// As [`conv2d`], and [`Error::Invalid`] if statistics are asked for of one value per channel.
@@ -82,58 +82,48 @@ pub fn conv2d_fused(
     let batch = geometry.batch_of("x", x.len(), geometry.input_len())?;
     parameters.check(geometry)?;
     expect_len(OP, "y", geometry.batch_len("y", batch, geometry.output_len())?, y.len())?;
-
     let channels = geometry.options().out_channels;
-    let groups = geometry.options().groups;
-    let view = View { axes: axes(&geometry.forward), channels: geometry.group_inputs() };
-    let (rows, positions) = (geometry.group_outputs(), view.positions());
+    let [height, width] = geometry.output_size();
     if let Some((mean, variance)) = &fused.statistics {
         expect_len(OP, "the mean", channels, mean.len())?;
         expect_len(OP, "the variance", channels, variance.len())?;
-        expect_values_per_channel(OP, batch * positions)?;
+        expect_values_per_channel(OP, batch * height * width)?;
     }
-    let planes = geometry.input_len() / groups;
+
+    let view = &geometry.forward;
+    let (rows, depth) = (geometry.group_outputs(), geometry.weight_len() / channels);
     let weights = |group: usize| Dense {
-        data: &parameters.weight[group * rows * view.taps()..],
+        data: &parameters.weight[group * rows * depth..],
         lanes: rows,
-        depth: view.taps(),
-        lane_stride: view.taps(),
+        depth,
+        lane_stride: depth,
         depth_stride: 1,
     };
-    with_packed(cx, Blocks::default(), groups, weights, |weights| {
-        let product = Product {
-            a: weights,
-            items: batch * groups,
-            b: |item| Patches { view, planes: &x[item * planes..][..planes] },
-            alpha: 1.0,
-            beta: 0.0,
-            bias: parameters.bias.unwrap_or(&[]),
-            negative_slope: fused.negative_slope,
-        };
-        let output = Output {
-            data: y,
-            origin: 0,
-            item_stride: rows * positions,
-            row_stride: positions,
-            layout: Columns::Contiguous,
-            moments: None,
-        };
-        let Some((mean, variance)) = fused.statistics else {
-            return product.run(cx, output);
-        };
-        let runs = batch * channels;
-        let len = runs * positions.div_ceil(product.part_len());
-        with_scratch(2 * len + 2 * channels, |scratch| {
-            let (means, rest) = scratch.split_at_mut(len);
-            let (squares, rest) = rest.split_at_mut(len);
-            product.run(cx, Output { moments: Some([&mut *means, &mut *squares]), ..output });
-            merge_parts([&mut *means, &mut *squares], rows, product.part_len(), positions);
-            let (means, squares) = (&means[..runs], &squares[..runs]);
-            let runs = Runs { run_len: positions, runs: batch, means, squares };
-            runs.merge(cx, [&mut *mean, &mut *variance], rest);
-            let count = (batch * positions) as f32;
-            variance.iter_mut().for_each(|squares| *squares /= count);
-        });
+    let sums = Correlation {
+        view,
+        groups: geometry.options().groups,
+        rows,
+        images: x,
+        bias: parameters.bias.unwrap_or(&[]),
+        negative_slope: fused.negative_slope,
+    };
+    let Some((mean, variance)) = fused.statistics else {
+        sums.run(cx, weights, y, None);
+        return Ok(());
+    };
+    let runs = batch * channels;
+    let len = runs * view.planes.bands;
+    with_scratch(2 * len + 2 * channels, |scratch| {
+        let (means, rest) = scratch.split_at_mut(len);
+        let (squares, rest) = rest.split_at_mut(len);
+        sums.run(cx, weights, y, Some([&mut *means, &mut *squares]));
+        let part_len = view.planes.band * width;
+        merge_parts([&mut *means, &mut *squares], rows, part_len, height * width);
+        let (means, squares) = (&means[..runs], &squares[..runs]);
+        let runs = Runs { run_len: height * width, runs: batch, means, squares };
+        runs.merge(cx, [&mut *mean, &mut *variance], rest);
+        let count = (batch * height * width) as f32;
+        variance.iter_mut().for_each(|squares| *squares /= count);
     });
     Ok(())
 }
@@ -145,8 +135,8 @@ pub fn conv2d_fused(
 /// overwritten.
 ///
 /// Pixels whose coordinates leave the same rest under the stride meet the same kernel elements, so
-/// each such phase is a convolution of dy with stride 1 (see [`Conv2d`]): every pixel is one sum, and
-/// nothing is scattered.
+/// each such phase is a convolution of dy with stride 1: every pixel is one sum, and nothing is
+/// scattered.
 ///
 /// # Errors
 /// [`Error::Invalid`] if dy is not a whole number of images, [`Error::Length`] if another slice does
@@ -162,53 +152,130 @@ pub fn conv2d_backward_input(
     expect_len(OP, "the weight", geometry.weight_len(), weight.len())?;
     expect_len(OP, "dx", geometry.batch_len("dx", batch, geometry.input_len())?, dx.len())?;
 
-    let options = geometry.options();
-    let groups = options.groups;
     let (inputs, outputs) = (geometry.group_inputs(), geometry.group_outputs());
-    let [height, width] = geometry.input_size();
-    let [row_step, col_step] = [options.stride[0] * width, options.stride[1]];
-    let planes = geometry.output_len() / groups;
-    for (first_row, rows) in &geometry.backward[0] {
-        for (first_col, cols) in &geometry.backward[1] {
-            let axes = [rows, cols];
-            let view = View { axes, channels: outputs };
-            let weights = |group: usize| PhaseWeights {
-                weight: &weight[group * outputs * inputs * geometry.kernel_len()..],
-                outputs,
-                inputs,
-                kernel_size: options.kernel_size,
-                axes,
-            };
-            let layout = if options.stride == [1, 1] {
-                Columns::Contiguous
-            } else {
-                Columns::Grid { width: cols.positions, row_step, col_step }
-            };
-            with_packed(cx, Blocks::default(), groups, weights, |weights| {
-                let product = Product {
-                    a: weights,
-                    items: batch * groups,
-                    b: |item| Patches { view, planes: &dy[item * planes..][..planes] },
-                    alpha: 1.0,
-                    beta: 0.0,
-                    bias: &[],
-                    negative_slope: 1.0,
-                };
-                product.run(
-                    cx,
-                    Output {
-                        data: dx,
-                        origin: first_row * width + first_col,
-                        item_stride: inputs * height * width,
-                        row_stride: height * width,
-                        layout,
-                        moments: None,
-                    },
-                );
-            });
+    let (groups, kernel) = (geometry.options().groups, geometry.options().kernel_size);
+    let view = &geometry.backward;
+    let weights = |n: usize| {
+        let (grid, group) = (&view.grids[n / groups], n % groups);
+        let weight = &weight[group * outputs * inputs * kernel[0] * kernel[1]..];
+        GridWeights { weight, outputs, inputs, kernel, grid }
+    };
+    let sums =
+        Correlation { view, groups, rows: inputs, images: dy, bias: &[], negative_slope: 1.0 };
+    sums.run(cx, weights, dx, None);
+    Ok(())
+}
+
+/// Weights `[O, C, Kh, Kw]` of one group as the operand A of the gradient by the input: lanes are input
+/// channels, the depth runs over output channels and the taps of a grid.
+struct GridWeights<'a> {
+    weight: &'a [f32],
+    outputs: usize,
+    inputs: usize,
+    kernel: [usize; 2],
+    grid: &'a Grid,
+}
+
+impl Source for GridWeights<'_> {
+    #[inline(always)]
+    fn lanes(&self) -> usize {
+        self.inputs
+    }
+
+    #[inline(always)]
+    fn depth(&self) -> usize {
+        self.outputs * self.grid.rows.taps.len() * self.grid.cols.taps.len()
+    }
+
+    #[inline(always)]
+    fn pack<S: Simd>(
+        &self,
+        _: S,
+        lanes: Range<usize>,
+        depth: Range<usize>,
+        width: usize,
+        out: &mut [f32],
+    ) {
+        let [kh, kw] = self.kernel;
+        let (rows, cols) = (&self.grid.rows.taps, &self.grid.cols.taps);
+        for (k, out) in depth.zip(out.chunks_exact_mut(width)) {
+            let (rest, col) = (k / cols.len(), k % cols.len());
+            let (output, row) = (rest / rows.len(), rest % rows.len());
+            let element = rows[row].kernel * kw + cols[col].kernel;
+            for (out, input) in out.iter_mut().zip(lanes.clone()) {
+                *out = self.weight[(output * self.inputs + input) * kh * kw + element];
+            }
+            out[lanes.len()..].fill(0.0);
         }
     }
-    Ok(())
+}
+
+/// What forward and the gradient by the input have in common: a sum for each position of each grid.
+pub(super) struct Correlation<'a> {
+    pub(super) view: &'a View,
+    pub(super) groups: usize,
+    /// Channels of the results, of one group.
+    pub(super) rows: usize,
+    /// `[N, groups, channels, …]`
+    pub(super) images: &'a [f32],
+    /// One for each row of each group, or none.
+    pub(super) bias: &'a [f32],
+    pub(super) negative_slope: f32,
+}
+
+impl Correlation<'_> {
+    /// Writes the results `[N, groups, rows, height, width]` and, if wanted, the mean of each row of
+    /// each band and the squares about it, both `[N, groups, bands, rows]`. `weights(g · groups + n)`
+    /// are those of grid `g` for group `n`.
+    fn run<A: Source>(
+        &self,
+        cx: &Context,
+        weights: impl Fn(usize) -> A + Sync,
+        out: &mut [f32],
+        moments: Option<[&mut [f32]; 2]>,
+    ) {
+        let view = self.view;
+        if view.grids.is_empty() {
+            return out.fill(0.0);
+        }
+        let image_len = view.planes.image_len();
+        let plane = view.target_size[0] * view.target_size[1];
+        let bands = view.planes.bands;
+        let tasks = out.len() / (self.rows * plane) * bands;
+        let depth: usize = view.grids.iter().map(|grid| grid.offsets.len()).sum();
+        let work = [2, out.len(), depth].into_iter().fold(1_usize, usize::saturating_mul);
+        let scratch = view.planes.len() + self.rows * view.longest_band();
+        let out = Disjoint::new(out);
+        with_packed(cx, Blocks::default(), view.grids.len() * self.groups, weights, |weights| {
+            let run = |task: usize, moments: Option<[&mut [f32]; 2]>| {
+                let (item, band) = (task / bands, task % bands);
+                with_scratch(scratch, |scratch| {
+                    cx.isa().run(Band {
+                        sums: self,
+                        group: item % self.groups,
+                        image: &self.images[item * image_len..][..image_len],
+                        band,
+                        weights,
+                        out: &out,
+                        first: item * self.rows * plane,
+                        moments,
+                        scratch,
+                    });
+                });
+            };
+            match moments {
+                None => cx.threads().for_each_chunk::<f32, 0>(tasks, work, [], |task, []| {
+                    run(task, None);
+                }),
+                Some(moments) => {
+                    let parts = moments.map(|moments| (moments, self.rows));
+                    cx.threads().for_each_chunk(tasks, work, parts, |task, parts| {
+                        run(task, Some(parts));
+                    });
+                }
+            }
+        });
+    }
 }
 
 /// Gradients by the parameters of [`conv2d`]: `dweight[o, c, kh, kw] = Σ x[n, c, h, w] · dy[n, o, ho, wo]`
@@ -218,7 +285,9 @@ pub fn conv2d_backward_input(
 /// x `[N, C, H, W]`, dy `[N, O, Ho, Wo]`, dweight `[O, C / groups, Kh, Kw]`, dbias `[O]`; N is what x
 /// holds. dweight and dbias are overwritten.
 ///
-/// The batch is cut into at most 16 runs of images; their sums are added in order.
+/// The batch is cut into at most 16 runs of images or of bands of their rows; the runs' sums are added
+/// in order. An element of x that is not finite can make elements of dweight NaN that do not meet it,
+/// but only within its channel.
 ///
 /// # Errors
 /// [`Error::Invalid`] if x is not a whole number of images, [`Error::Length`] if another slice does
@@ -244,97 +313,116 @@ pub fn conv2d_backward_weight(
     }
 
     let groups = geometry.options().groups;
-    let (inputs, outputs) = (geometry.group_inputs(), geometry.group_outputs());
-    let view = View { axes: axes(&geometry.forward), channels: inputs };
-    let positions = view.positions();
-    let (image_in, image_out) = (geometry.input_len(), geometry.output_len());
+    let units = batch * geometry.forward.planes.bands;
+    let positions = geometry.output_size()[0] * geometry.output_size()[1];
+    let work = [2, batch, positions, dweight.len()].into_iter().fold(1, usize::saturating_mul);
+    let run_len = units.div_ceil(weight_runs(units, work, dweight.len()));
+    let runs = units.div_ceil(run_len);
 
-    let image_work = 2 * geometry.weight_len() * positions;
-    let runs = weight_runs(batch, image_work, geometry.weight_len());
-    let run_len = batch.div_ceil(runs);
-    let runs = batch.div_ceil(run_len);
-
-    // Item `i` of the product is group `i % groups` of run `i / groups`.
-    let images = |item: usize| {
-        let first = item / groups * run_len;
-        (first, run_len.min(batch - first))
-    };
-    let gradients = |item: usize| {
-        let (first, count) = images(item);
-        OutputGradients {
-            images: &dy[first * image_out + item % groups * outputs * positions..],
-            image_stride: image_out,
-            count,
-            channels: outputs,
-            positions,
-        }
-    };
-    let patches = |item: usize| {
-        let (first, count) = images(item);
-        TransposedPatches {
-            view,
-            images: &x[first * image_in + item % groups * (image_in / groups)..],
-            image_stride: image_in,
-            count,
-        }
-    };
-    // All items of a product have the same depth, and the last run may be shorter.
-    let multiply = |runs: std::ops::Range<usize>, out: &mut [f32]| {
-        let first = runs.start * groups;
-        let items = runs.len() * groups;
-        with_packed(
-            cx,
-            Blocks::default(),
-            items,
-            |i| gradients(first + i),
-            |a| {
-                let product = Product {
-                    a,
-                    items,
-                    b: |i| patches(first + i),
-                    alpha: 1.0,
-                    beta: 0.0,
-                    bias: &[],
-                    negative_slope: 1.0,
-                };
-                product.run(
-                    cx,
-                    Output {
-                        data: out,
-                        origin: 0,
-                        item_stride: outputs * view.taps(),
-                        row_stride: view.taps(),
-                        layout: Columns::Contiguous,
-                        moments: None,
-                    },
-                );
-            },
-        );
+    let chunk = dweight.len() / groups;
+    let task = |task: usize, out: &mut [f32]| {
+        let (run, group) = (task / groups, task % groups);
+        let units = run * run_len..units.min((run + 1) * run_len);
+        let gradient = WeightGradient { geometry, group, x, dy };
+        gradient.run(cx, units, out);
     };
     if runs == 1 {
-        multiply(0..1, dweight);
+        let outputs = [(dweight, chunk)];
+        cx.threads().for_each_chunk(groups, work, outputs, |n, [out]| task(n, out));
         return Ok(());
     }
-    let len = dweight.len();
-    with_scratch(runs * len, |partial| {
-        let whole = batch / run_len;
-        multiply(0..whole, &mut partial[..whole * len]);
-        if whole < runs {
-            multiply(whole..runs, &mut partial[whole * len..]);
-        }
+    with_scratch(runs * dweight.len(), |partial| {
+        let outputs = [(&mut *partial, chunk)];
+        cx.threads().for_each_chunk(runs * groups, work, outputs, |n, [out]| task(n, out));
         cx.isa().run(AddRuns { partial, out: dweight });
     });
     Ok(())
 }
 
-/// Into how many runs of images the gradient by the weight is cut: a function of the problem alone.
+/// Into how many runs of units the gradient by the weight is cut: a function of the problem alone.
 /// Each run is some work, and the sums of all runs together are no more than a few megabytes.
-fn weight_runs(batch: usize, image_work: usize, weight_len: usize) -> usize {
+fn weight_runs(units: usize, work: usize, weight_len: usize) -> usize {
     const RUN_WORK: usize = 1 << 20;
     const PARTIAL_LEN: usize = 1 << 20;
-    let by_work = batch.saturating_mul(image_work) / RUN_WORK;
+    let by_work = work / RUN_WORK;
     let by_memory = PARTIAL_LEN / weight_len.max(1);
-    by_work.min(by_memory).min(batch).clamp(1, 16)
+    by_work.min(by_memory).min(units).clamp(1, 16)
+}
+
+/// The gradient by the weights of one group.
+struct WeightGradient<'a> {
+    geometry: &'a Conv2d,
+    group: usize,
+    x: &'a [f32],
+    dy: &'a [f32],
+}
+
+/// Floats of the units that are worked on together, so that they stay in the cache.
+const UNITS_LEN: usize = 1 << 15;
+
+impl WeightGradient<'_> {
+    /// The sums over some units, `out` `[O, C, Kh, Kw]`. A unit is a band of an image.
+    fn run(&self, cx: &Context, units: Range<usize>, out: &mut [f32]) {
+        let view = &self.geometry.forward;
+        let (rows, positions) = (self.geometry.group_outputs(), view.longest_band());
+        let (planes, dy) = (view.planes.len(), rows * positions);
+        let together = (UNITS_LEN / (planes + dy)).clamp(1, units.len());
+        out.fill(0.0);
+        with_scratch(together * (planes + dy), |scratch| {
+            let (planes, dy) = scratch.split_at_mut(together * planes);
+            for first in units.clone().step_by(together) {
+                let units = first..units.end.min(first + together);
+                cx.isa().run(Units { gradient: self, units, planes, dy, out });
+            }
+        });
+    }
+}
+
+/// Some units that are in the cache together.
+struct Units<'a> {
+    gradient: &'a WeightGradient<'a>,
+    units: Range<usize>,
+    planes: &'a mut [f32],
+    dy: &'a mut [f32],
+    out: &'a mut [f32],
+}
+
+impl Kernel for Units<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Units { gradient: &WeightGradient { geometry, group, x, dy: dy_images }, .. } = self;
+        let Units { units, planes, dy, out, .. } = self;
+        let view = &geometry.forward;
+        let grid = &view.grids[0];
+        let (rows, pitch) = (geometry.group_outputs(), view.planes.pitch());
+        let [height, width] = geometry.output_size();
+        let positions = view.longest_band();
+        let count = units.len();
+        let (planes_len, dy_len) = (view.planes.len(), rows * positions);
+        let (planes, dy) = (&mut planes[..count * planes_len], &mut dy[..count * dy_len]);
+        let copies = planes.chunks_exact_mut(planes_len).zip(dy.chunks_exact_mut(dy_len));
+        for (unit, (planes, dy)) in units.zip(copies) {
+            let (image, band) = (unit / view.planes.bands, unit % view.planes.bands);
+            let group_len = view.planes.image_len();
+            let channels = &x[image * geometry.input_len() + group * group_len..][..group_len];
+            view.planes.split(channels, band, planes);
+            let band_rows = view.planes.band_rows(band, height);
+            let first = image * geometry.output_len() + group * rows * height * width;
+            for (row, out) in dy.chunks_exact_mut(positions).enumerate() {
+                let channel = &dy_images[first + row * height * width..][..height * width];
+                let mut lines =
+                    channel.chunks_exact(width).skip(band_rows.start).take(band_rows.len());
+                for out in out.chunks_mut(pitch) {
+                    let used = lines.next().unwrap_or_default();
+                    out[..used.len()].copy_from_slice(used);
+                    out[used.len()..].fill(0.0);
+                }
+            }
+        }
+        Accumulate { units: count, dy, planes, offsets: &grid.offsets, out }.run(simd);
+    }
 }
 
 /// `out = Σ partial[i · len..][..len]`, in the order of `i`.
@@ -405,8 +493,4 @@ impl Kernel for PlaneSums<'_> {
             *sum = simd.sum(total);
         }
     }
-}
-
-fn axes(axes: &[Axis; 2]) -> [&Axis; 2] {
-    axes.each_ref()
 }

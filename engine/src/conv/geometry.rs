@@ -1,7 +1,9 @@
 //! The sizes of a convolution, checked once.
 
-use super::axis::{Axis, AxisOptions};
+use super::axis::{AxisOptions, Positions};
+use super::planes::Planes;
 use crate::Error;
+use crate::simd::LANES;
 
 pub(super) const OP: &str = "conv2d";
 
@@ -50,10 +52,59 @@ pub struct Conv2d {
     options: Conv2dOptions,
     input_size: [usize; 2],
     output_size: [usize; 2],
-    /// Outputs looking at inputs, along the rows and along the columns.
-    pub(super) forward: [Axis; 2],
-    /// Inputs looking at outputs: the phases of the rows and of the columns.
-    pub(super) backward: [Vec<(usize, Axis)>; 2],
+    /// Outputs looking at inputs: one grid.
+    pub(super) forward: View,
+    /// Inputs looking at outputs: a grid for each phase of rows and columns.
+    pub(super) backward: View,
+}
+
+/// Grids of positions that look at the phase planes of one group's channels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct View {
+    pub(super) planes: Planes,
+    pub(super) grids: Vec<Grid>,
+    /// Rows and columns of one channel of the results.
+    pub(super) target_size: [usize; 2],
+}
+
+/// Positions in rows and columns, and what they see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Grid {
+    pub(super) rows: Positions,
+    pub(super) cols: Positions,
+    /// See [`Planes::offsets`].
+    pub(super) offsets: Vec<usize>,
+}
+
+impl View {
+    fn new(
+        planes: Planes,
+        rows: &[Positions],
+        cols: &[Positions],
+        target_size: [usize; 2],
+    ) -> View {
+        let mut grids = Vec::with_capacity(rows.len() * cols.len());
+        for rows in rows {
+            for cols in cols {
+                let offsets = planes.offsets(rows, cols);
+                grids.push(Grid { rows: rows.clone(), cols: cols.clone(), offsets });
+            }
+        }
+        View { planes, grids, target_size }
+    }
+
+    /// Positions of a whole band of the widest grid, rounded up to whole vectors.
+    pub(super) fn longest_band(&self) -> usize {
+        let widest = self.grids.iter().map(|grid| grid.cols.count).max().unwrap_or(0);
+        ((self.planes.band - 1) * self.planes.pitch() + widest).next_multiple_of(LANES)
+    }
+
+    /// Whether every element of the results belongs to a position.
+    pub(super) fn is_complete(&self) -> bool {
+        let positions: usize =
+            self.grids.iter().map(|grid| grid.rows.count * grid.cols.count).sum();
+        positions == self.target_size[0] * self.target_size[1]
+    }
 }
 
 impl Conv2d {
@@ -99,13 +150,14 @@ impl Conv2d {
         product("the output", &[o.out_channels, ho, wo])?;
         let [kh, kw] = o.kernel_size;
         product("the weight", &[o.out_channels, o.in_channels / o.groups, kh, kw])?;
-        Ok(Conv2d {
-            options,
-            input_size,
-            output_size,
-            forward: axes.map(AxisOptions::forward),
-            backward: axes.map(AxisOptions::backward),
-        })
+        let [(row_axis, rows), (col_axis, cols)] = axes.map(AxisOptions::forward);
+        let planes = Planes::new([row_axis, col_axis], o.in_channels / o.groups, rows.count)?;
+        let forward = View::new(planes, &[rows], &[cols], output_size);
+        let [(row_axis, rows), (col_axis, cols)] = axes.map(AxisOptions::backward);
+        let most = rows.iter().map(|rows| rows.count).max().unwrap_or(0);
+        let planes = Planes::new([row_axis, col_axis], o.out_channels / o.groups, most)?;
+        let backward = View::new(planes, &rows, &cols, input_size);
+        Ok(Conv2d { options, input_size, output_size, forward, backward })
     }
 
     /// What the geometry was made of.

@@ -2,7 +2,7 @@
 //!
 //! The kernels never call these; they gather patches while packing.
 
-use super::geometry::{Conv2d, OP};
+use super::geometry::{Conv2d, Conv2dOptions, OP};
 use crate::Error;
 use crate::error::expect_len;
 
@@ -50,21 +50,23 @@ fn patches_len(geometry: &Conv2d) -> Result<usize, Error> {
 /// Calls `f(patch, pixel)` for each element of the patch matrix in order, with the index of the pixel
 /// that it shows, if it is not padding.
 fn for_each_element(geometry: &Conv2d, mut f: impl FnMut(usize, Option<usize>)) {
+    let Conv2dOptions { in_channels, kernel_size, stride, padding, dilation, .. } =
+        *geometry.options();
     let [height, width] = geometry.input_size();
-    let [rows, cols] = &geometry.forward;
+    let [out_height, out_width] = geometry.output_size();
+    // Wraps below zero to a number that is larger than any image.
+    let input = |axis: usize, output: usize, kernel: usize| {
+        (output * stride[axis] + kernel * dilation[axis]).wrapping_sub(padding[axis])
+    };
     let mut patch = 0;
-    for channel in 0..geometry.options().in_channels {
-        for row_tap in &rows.taps {
-            for col_tap in &cols.taps {
-                for row in 0..rows.positions {
-                    for col in 0..cols.positions {
-                        let seen = row_tap.valid.contains(&row) && col_tap.valid.contains(&col);
-                        let pixel = seen.then(|| {
-                            let (h, w) =
-                                (row_tap.input(row, rows.step), col_tap.input(col, cols.step));
-                            (channel * height + h) * width + w
-                        });
-                        f(patch, pixel);
+    for channel in 0..in_channels {
+        for kh in 0..kernel_size[0] {
+            for kw in 0..kernel_size[1] {
+                for ho in 0..out_height {
+                    for wo in 0..out_width {
+                        let (h, w) = (input(0, ho, kh), input(1, wo, kw));
+                        let seen = h < height && w < width;
+                        f(patch, seen.then(|| (channel * height + h) * width + w));
                         patch += 1;
                     }
                 }
@@ -76,7 +78,6 @@ fn for_each_element(geometry: &Conv2d, mut f: impl FnMut(usize, Option<usize>)) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conv::Conv2dOptions;
 
     #[test]
     fn patches_of_a_small_image() {

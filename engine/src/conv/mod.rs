@@ -1,14 +1,18 @@
 //! Two-dimensional convolution, forward and backward.
 //!
-//! All three directions are matrix products over the patch matrix (im2col), which is gathered block
-//! by block while the product packs its operands and never exists as a whole. [`im2col`] and
-//! [`col2im`] make it for those who want to look at it.
+//! The method is im2col: all three directions are matrix products with the patch matrix, whose rows
+//! are what the positions of the kernel see through one of its elements. The matrix never exists. The
+//! image is copied once, cut into planes in which every row of the patch matrix is a contiguous run,
+//! and the kernels read the rows from there. [`im2col()`] and [`col2im`] make the matrix for those who
+//! want to look at it.
 
 mod axis;
+mod band;
 mod conv2d;
 mod geometry;
 mod im2col;
-mod patches;
+mod kernel;
+mod planes;
 
 pub use conv2d::{
     Conv2dFused, Conv2dParameters, conv2d, conv2d_backward_input, conv2d_backward_weight,

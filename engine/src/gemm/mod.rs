@@ -1,9 +1,8 @@
 //! General matrix multiplication.
 //!
-//! Three rooms: [`panel`] and [`packed`] say how operands are laid out for the registers, [`tile`]
-//! computes one register tile, [`product`] walks the blocks and shares them out to threads. The
-//! operands of a product are [`panel::Source`]s, so a convolution's patches need not exist in
-//! memory.
+//! Three rooms: `panel` and `packed` say how operands are laid out for the registers, `tile` computes
+//! one register tile, `product` walks the blocks and shares them out to threads. Convolution has loops
+//! of its own around the same tile.
 
 mod matrix;
 mod packed;
@@ -12,12 +11,12 @@ mod product;
 mod tile;
 
 pub use matrix::{Matrix, MatrixMut};
-pub(crate) use packed::{Blocks, with_packed};
-pub(crate) use panel::{Dense, Source};
-pub(crate) use product::{Output, Product};
-pub(crate) use tile::{Columns, leaky};
+pub(crate) use packed::{Blocks, PackedA, with_packed};
+pub(crate) use panel::{Cut, Dense, Source};
+pub(crate) use tile::{Epilogue, Offsets, Tile, leaky, tile};
 
 use crate::{Context, Error, Tier};
+use product::Product;
 
 /// Which code multiplies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -131,24 +130,8 @@ fn loupe(
         1,
         |_| rows,
         |packed| {
-            let product = Product {
-                a: packed,
-                items: 1,
-                b: |_| columns,
-                alpha: options.alpha,
-                beta: options.beta,
-                bias: &[],
-                negative_slope: 1.0,
-            };
-            let output = Output {
-                data: c.data,
-                origin: 0,
-                item_stride: 0,
-                row_stride: c.row_stride,
-                layout: Columns::Contiguous,
-                moments: None,
-            };
-            product.run(cx, output);
+            let GemmOptions { alpha, beta, .. } = options;
+            Product { a: &packed[0], b: columns, alpha, beta }.run(cx, c.data, c.row_stride);
         },
     );
 }

@@ -11,43 +11,57 @@ pub(crate) struct Epilogue<'a> {
     pub(crate) negative_slope: f32,
 }
 
-/// Where the columns of C lie within a row.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Columns {
-    /// One behind the other.
-    Contiguous,
-    /// On a grid `width` wide: column `j` at `(j / width) · row_step + (j % width) · col_step`.
-    Grid { width: usize, row_step: usize, col_step: usize },
+/// Where the rows of B lie.
+pub(crate) trait Rows: Copy {
+    /// The address of row `k`, at the tile's first column.
+    ///
+    /// # Safety
+    /// `k` is below the depth that the operand was made for.
+    unsafe fn row(self, k: usize) -> *const f32;
 }
 
-impl Columns {
-    /// The position of column `j` within a row.
+/// A packed panel: rows of equal length one behind the other.
+#[derive(Clone, Copy)]
+pub(crate) struct Panel {
+    pub(crate) start: *const f32,
+    pub(crate) width: usize,
+}
+
+impl Rows for Panel {
     #[inline(always)]
-    pub(crate) fn offset(self, j: usize) -> usize {
-        match self {
-            Columns::Contiguous => j,
-            Columns::Grid { width, row_step, col_step } => {
-                (j / width) * row_step + (j % width) * col_step
-            }
-        }
+    unsafe fn row(self, k: usize) -> *const f32 {
+        // SAFETY: the caller promises that the panel has a row `k`.
+        unsafe { self.start.add(k * self.width) }
     }
 }
 
-/// One tile: `C ← act(alpha · A B + beta · C + bias)`, with the last two only where `finish`.
-pub(crate) struct Tile<'a> {
+/// Rows at offsets of a table.
+#[derive(Clone, Copy)]
+pub(crate) struct Offsets {
+    pub(crate) start: *const f32,
+    pub(crate) offsets: *const usize,
+}
+
+impl Rows for Offsets {
+    #[inline(always)]
+    unsafe fn row(self, k: usize) -> *const f32 {
+        // SAFETY: the caller promises that the table has an entry `k`, and that it leads to a row.
+        unsafe { self.start.add(*self.offsets.add(k)) }
+    }
+}
+
+/// One tile: `C ← act(alpha · A B + beta · C + bias)`, with the last two only if there is an epilogue.
+pub(crate) struct Tile<'a, B> {
     /// Length of the sum.
     pub(crate) depth: usize,
     /// Panel of A: `[depth][rows]`.
     pub(crate) a: *const f32,
-    /// Panel of B: `[depth][16 · vectors]`.
-    pub(crate) b: *const f32,
-    /// Row 0 of C, at the position of the row's column 0.
+    /// B: rows of 16 · vectors floats.
+    pub(crate) b: B,
+    /// Row 0 of C, at the tile's first column.
     pub(crate) c: *mut f32,
     /// From one row of C to the next.
     pub(crate) row_stride: usize,
-    /// The columns of the tile are `first_column..first_column + columns` of C.
-    pub(crate) layout: Columns,
-    pub(crate) first_column: usize,
     pub(crate) columns: usize,
     pub(crate) alpha: f32,
     /// 0 means that C is not read.
@@ -61,20 +75,22 @@ pub(crate) struct Tile<'a> {
 /// Every element of C is one chain of `mul_add` in the order of the depth, whatever the tile's size
 /// and position: cutting C differently does not change a bit.
 ///
+/// # Panics
+/// If `rows` > `S::TILE_ROWS` or `vectors` > `S::TILE_VECTORS`.
+///
 /// # Safety
-/// `rows` ≤ `S::TILE_ROWS`; `columns` ≤ 16 · `vectors`, `vectors` ≤ `S::TILE_VECTORS`; `a` and `b`
-/// are valid for reading `depth` steps, `c` for writing (and, if beta ≠ 0, reading) the rows and
+/// `columns` ≤ 16 · `vectors`; `a` and `b` are valid for reading `depth` rows, `c` for writing (and, if beta ≠ 0, reading) the rows and
 /// columns named; `epilogue.bias` is empty or `rows` long.
 #[inline(always)]
-pub(crate) unsafe fn tile<S: Simd>(simd: S, rows: usize, vectors: usize, t: &Tile<'_>) {
+pub(crate) unsafe fn tile<S: Simd, B: Rows>(simd: S, rows: usize, vectors: usize, t: &Tile<'_, B>) {
     macro_rules! rows {
         ($($n:literal)+) => {
             match (rows, vectors) {
                 $(
                     // SAFETY: the caller's promises are those of `sized`.
-                    ($n, 1) => unsafe { sized::<S, $n, 1>(simd, t) },
+                    ($n, 1) => unsafe { sized::<S, B, $n, 1>(simd, t) },
                     // SAFETY: as above.
-                    ($n, 2) => unsafe { sized::<S, $n, 2>(simd, t) },
+                    ($n, 2) => unsafe { sized::<S, B, $n, 2>(simd, t) },
                 )+
                 _ => unreachable!("a tile of {rows} rows and {vectors} vectors"),
             }
@@ -88,16 +104,17 @@ pub(crate) unsafe fn tile<S: Simd>(simd: S, rows: usize, vectors: usize, t: &Til
 /// # Safety
 /// As [`tile`].
 #[inline(always)]
-unsafe fn sized<S: Simd, const R: usize, const V: usize>(simd: S, t: &Tile<'_>) {
+unsafe fn sized<S: Simd, B: Rows, const R: usize, const V: usize>(simd: S, t: &Tile<'_, B>) {
     if R > S::TILE_ROWS || V > S::TILE_VECTORS {
         unreachable!("a tile larger than the tier's");
     }
     let mut acc = [[simd.zero(); V]; R];
-    let (mut a, mut b) = (t.a, t.b);
-    for _ in 0..t.depth {
-        // SAFETY: the panels hold `depth` steps of R and 16 V floats, and this is one of them; a
-        // pointer one past the last step is allowed.
+    let mut a = t.a;
+    for k in 0..t.depth {
+        // SAFETY: A has `depth` steps of R floats and B `depth` rows of 16 V, and this is one of
+        // them; a pointer one past the last step is allowed.
         unsafe {
+            let b = t.b.row(k);
             let mut row = [simd.zero(); V];
             for v in 0..V {
                 row[v] = simd.load(b.add(v * LANES));
@@ -109,7 +126,6 @@ unsafe fn sized<S: Simd, const R: usize, const V: usize>(simd: S, t: &Tile<'_>) 
                 }
             }
             a = a.add(R);
-            b = b.add(V * LANES);
         }
     }
     for r in 0..R {
@@ -117,7 +133,7 @@ unsafe fn sized<S: Simd, const R: usize, const V: usize>(simd: S, t: &Tile<'_>) 
             let first = v * LANES;
             let count = t.columns.saturating_sub(first).min(LANES);
             // SAFETY: the caller promises these rows and columns of C, and a bias for each row.
-            unsafe { write::<S>(simd, t, r, first, count, acc[r][v]) };
+            unsafe { write(simd, t, r, first, count, acc[r][v]) };
         }
     }
 }
@@ -127,9 +143,9 @@ unsafe fn sized<S: Simd, const R: usize, const V: usize>(simd: S, t: &Tile<'_>) 
 /// # Safety
 /// As [`tile`]; `first + count` ≤ `columns`, `count` ≤ 16.
 #[inline(always)]
-unsafe fn write<S: Simd>(
+unsafe fn write<S: Simd, B>(
     simd: S,
-    t: &Tile<'_>,
+    t: &Tile<'_, B>,
     row: usize,
     first: usize,
     count: usize,
@@ -138,34 +154,13 @@ unsafe fn write<S: Simd>(
     // SAFETY: the caller promises that this row of C may be written, and read if beta ≠ 0, at the
     // columns that are touched here.
     unsafe {
-        let c = t.c.add(row * t.row_stride);
-        match t.layout {
-            Columns::Contiguous => {
-                let c = c.add(t.first_column + first);
-                if count == LANES {
-                    let old = if t.beta != 0.0 { simd.load(c) } else { simd.zero() };
-                    simd.store(finish(simd, t, row, product, old), c);
-                } else if count > 0 {
-                    let old = if t.beta != 0.0 { simd.load_first(c, count) } else { simd.zero() };
-                    simd.store_first(finish(simd, t, row, product, old), c, count);
-                }
-            }
-            Columns::Grid { .. } => {
-                let mut offsets = [0; LANES];
-                for (lane, offset) in offsets[..count].iter_mut().enumerate() {
-                    *offset = t.layout.offset(t.first_column + first + lane);
-                }
-                let mut old = [0.0; LANES];
-                if t.beta != 0.0 {
-                    for (old, &offset) in old.iter_mut().zip(&offsets[..count]) {
-                        *old = *c.add(offset);
-                    }
-                }
-                let new = finish(simd, t, row, product, simd.load(old.as_ptr()));
-                for (new, &offset) in simd.to_array(new).iter().zip(&offsets[..count]) {
-                    *c.add(offset) = *new;
-                }
-            }
+        let c = t.c.add(row * t.row_stride + first);
+        if count == LANES {
+            let old = if t.beta != 0.0 { simd.load(c) } else { simd.zero() };
+            simd.store(finish(simd, t, row, product, old), c);
+        } else if count > 0 {
+            let old = if t.beta != 0.0 { simd.load_first(c, count) } else { simd.zero() };
+            simd.store_first(finish(simd, t, row, product, old), c, count);
         }
     }
 }
@@ -173,9 +168,9 @@ unsafe fn write<S: Simd>(
 /// What is written for a product: alpha, beta, bias and activation applied. `old` counts only if
 /// beta ≠ 0.
 #[inline(always)]
-fn finish<S: Simd>(
+fn finish<S: Simd, B>(
     simd: S,
-    t: &Tile<'_>,
+    t: &Tile<'_, B>,
     row: usize,
     product: S::Vector,
     old: S::Vector,

@@ -56,6 +56,12 @@ pub(crate) trait Simd: Copy {
     /// Vectors (of [`LANES`] columns) across the GEMM register tile: 1 or 2.
     const TILE_VECTORS: usize;
 
+    /// Rows and columns of a tile of dot products: `DOT_ROWS` × `DOT_COLUMNS` accumulators, a vector
+    /// for each column and one for a row fit the tier's registers. At most 5 and 4.
+    const DOT_ROWS: usize;
+    /// See [`Simd::DOT_ROWS`].
+    const DOT_COLUMNS: usize;
+
     /// All lanes equal `value`.
     fn splat(self, value: f32) -> Self::Vector;
     /// Loads 16 floats.

@@ -15,6 +15,9 @@ impl Simd for Portable {
     // B and one for A. Arm has 32: 6 × 4 + 4 + 1.
     const TILE_ROWS: usize = if cfg!(target_arch = "aarch64") { 6 } else { 2 };
     const TILE_VECTORS: usize = 1;
+    // 2 × 1 accumulators of four registers each on x86-64, 5 × 1 on Arm.
+    const DOT_ROWS: usize = if cfg!(target_arch = "aarch64") { 5 } else { 2 };
+    const DOT_COLUMNS: usize = 1;
 
     #[inline(always)]
     fn splat(self, value: f32) -> f32x16 {

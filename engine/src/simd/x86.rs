@@ -71,6 +71,9 @@ impl Simd for Avx2 {
     // 16 registers: 6 × 2 accumulators, 2 for a row of B, 1 for an element of A.
     const TILE_ROWS: usize = 6;
     const TILE_VECTORS: usize = 1;
+    // 3 × 2 accumulators and 2 columns of two registers each; rows come from memory.
+    const DOT_ROWS: usize = 3;
+    const DOT_COLUMNS: usize = 2;
 
     halves! {
         add(a, b) = _mm256_add_ps;
@@ -269,6 +272,9 @@ impl Simd for Avx512 {
     // by the multiplication itself.
     const TILE_ROWS: usize = 12;
     const TILE_VECTORS: usize = 2;
+    // 5 × 4 accumulators, 4 columns, 1 row.
+    const DOT_ROWS: usize = 5;
+    const DOT_COLUMNS: usize = 4;
 
     whole! {
         add(a, b) = _mm512_add_ps;

@@ -121,7 +121,7 @@ impl<'a> Builder<'a> {
         let has_dz = norm.is_some() || negative_slope.is_some();
         let dz = Buffer::zeros(if has_dz { output_len } else { 0 });
         let tensors = self.layer_tensors(index);
-        Node::Block(Block { geometry, tensors, negative_slope, norm, dz })
+        Node::Block(Box::new(Block { geometry, tensors, negative_slope, norm, dz }))
     }
 
     fn norm(&mut self, index: usize) -> Norm {

@@ -47,7 +47,7 @@ pub struct Plan {
 /// One step of the chain.
 #[derive(Debug)]
 enum Node {
-    Block(Block),
+    Block(Box<Block>),
     Linear(LinearNode),
     BatchNorm(BatchNormNode),
     LayerNorm(LayerNormNode),
