@@ -3,7 +3,6 @@
 //! All slices of a call have one length, whatever shape the tensors have.
 
 use crate::error::expect_len;
-use crate::gemm::leaky;
 use crate::simd::{self, Kernel, Simd};
 use crate::{Context, Error};
 
@@ -162,7 +161,7 @@ impl Function<1> for LeakyRelu {
 
     #[inline(always)]
     fn apply<S: Simd>(self, simd: S, [x]: [S::Vector; 1]) -> S::Vector {
-        leaky(simd, x, simd.splat(self.slope))
+        simd::leaky_relu(simd, x, simd.splat(self.slope))
     }
 }
 

@@ -3,31 +3,9 @@
 use crate::Error;
 use crate::data::Dataset;
 use crate::network::Network;
+use crate::normalization::Normalization;
 use crate::plan::Plan;
 use loupe_engine::Context;
-use serde::{Deserialize, Serialize};
-use std::fmt;
-
-/// By which statistics batch normalisation works outside training.
-///
-/// The two differ: at batch size 1, batch statistics are those of a single image (instance
-/// normalisation), running statistics an average over what training has seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Normalization {
-    /// Those of the batch at hand, as in training: what PyTorch does unless `eval()` is called.
-    BatchStatistics,
-    /// The averages that training has kept: what PyTorch does after `eval()`.
-    RunningStatistics,
-}
-
-impl fmt::Display for Normalization {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Normalization::BatchStatistics => "batch statistics",
-            Normalization::RunningStatistics => "running statistics",
-        })
-    }
-}
 
 /// How many items a network put into the right class.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -3,8 +3,8 @@
 use crate::parameters::{NetworkLayout, TensorInfo};
 use crate::spec::{Layer, NetworkSpec, SpecError};
 use loupe_engine::Buffer;
-use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64;
+use rand_pcg::rand_core::{Rng, SeedableRng};
 use std::sync::Arc;
 
 /// A network: its [spec](NetworkSpec), its parameters and the running statistics of its batch

@@ -13,7 +13,7 @@ mod tile;
 pub use matrix::{Matrix, MatrixMut};
 pub(crate) use packed::{Blocks, PackedA, with_packed};
 pub(crate) use panel::{Cut, Dense, Source};
-pub(crate) use tile::{Epilogue, Offsets, Tile, leaky, tile};
+pub(crate) use tile::{Epilogue, Offsets, Tile, tile};
 
 use crate::{Context, Error, Tier};
 use product::Product;

@@ -1,6 +1,6 @@
 //! The micro-kernel: one register tile of C.
 
-use crate::simd::{LANES, Simd};
+use crate::simd::{LANES, Simd, leaky_relu};
 
 /// What happens to a row of C when its last product has been added.
 #[derive(Clone, Copy, Debug)]
@@ -187,14 +187,8 @@ fn finish<S: Simd, B>(
             value = simd.add(value, simd.splat(bias));
         }
         if epilogue.negative_slope != 1.0 {
-            value = leaky(simd, value, simd.splat(epilogue.negative_slope));
+            value = leaky_relu(simd, value, simd.splat(epilogue.negative_slope));
         }
     }
     value
-}
-
-/// `x` where it is positive, `slope · x` elsewhere: LeakyReLU.
-#[inline(always)]
-pub(crate) fn leaky<S: Simd>(simd: S, x: S::Vector, slope: S::Vector) -> S::Vector {
-    simd.select(simd.gt(x, simd.zero()), x, simd.mul(x, slope))
 }

@@ -111,6 +111,12 @@ pub(crate) fn sigmoid<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
     simd.div(numerator, simd.add(one, e))
 }
 
+/// `x` where it is positive, `slope · x` elsewhere: LeakyReLU. NaN stays NaN.
+#[inline(always)]
+pub(crate) fn leaky_relu<S: Simd>(simd: S, x: S::Vector, slope: S::Vector) -> S::Vector {
+    simd.select(simd.gt(x, simd.zero()), x, simd.mul(x, slope))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

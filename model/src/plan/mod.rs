@@ -13,7 +13,8 @@ mod norm;
 
 use crate::network::Network;
 use crate::spec::{NetworkSpec, SpecError};
-use crate::{Error, Normalization};
+use crate::Error;
+use crate::normalization::Normalization;
 use activation::Activation;
 use block::Block;
 use linear::LinearNode;
