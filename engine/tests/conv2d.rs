@@ -1,8 +1,8 @@
 //! Convolution on every tier and on one and three threads, against the f64 oracle.
 
 use loupe_engine::conv::{
-    Conv2d, Conv2dFused, Conv2dOptions, Conv2dParameters, conv2d, conv2d_backward_input,
-    conv2d_backward_weight, conv2d_fused,
+    Conv2d, Conv2dFused, Conv2dOptions, Conv2dParameters, InterleavedConv2d, conv2d,
+    conv2d_backward_input, conv2d_backward_weight, conv2d_fused, deinterleave, interleave,
 };
 use loupe_engine::reference::batch_norm::{BatchNorm, batch_statistics};
 use loupe_engine::reference::compare::{
@@ -93,8 +93,38 @@ impl Problem {
         results
     }
 
+    /// [`Problem::run`] on interleaved images.
+    fn run_interleaved(&self, cx: &Context, inputs: &Inputs) -> Results {
+        let conv = InterleavedConv2d::new(self.geometry());
+        let Inputs { x, weight, bias, dy } = inputs;
+        let [image_in, image_out] = [conv.geometry().input_len(), conv.geometry().output_len()];
+        let turned = |values: &[f32], len| {
+            let mut out = vec![f32::NAN; values.len()];
+            interleave(cx, len, values, &mut out).unwrap();
+            out
+        };
+        let back = |values: &[f32], len| {
+            let mut out = vec![f32::NAN; values.len()];
+            deinterleave(cx, len, values, &mut out).unwrap();
+            out
+        };
+        let (x, dy) = (turned(x, image_in), turned(dy, image_out));
+        let (mut y, mut dx) = (vec![f32::NAN; dy.len()], vec![f32::NAN; x.len()]);
+        let mut dweight = vec![f32::NAN; weight.len()];
+        let mut dbias = vec![f32::NAN; bias.len()];
+        let parameters = Conv2dParameters { weight, bias: self.bias.then_some(bias) };
+        conv.forward(cx, &x, parameters, Conv2dFused::default(), &mut y).unwrap();
+        conv.backward_input(cx, weight, &dy, &mut dx).unwrap();
+        conv.backward_weight(cx, &x, &dy, &mut dweight, Some(&mut dbias)).unwrap();
+        Results { y: back(&y, image_out), dx: back(&dx, image_in), dweight, dbias }
+    }
+
     /// Checks every tier against the oracle, and that threads do not change a bit.
     fn check(&self, three: &Threads) {
+        self.check_with(three, Problem::run);
+    }
+
+    fn check_with(&self, three: &Threads, run: impl Fn(&Problem, &Context, &Inputs) -> Results) {
         let (dims, inputs) = (self.dims(), self.inputs());
         let [ho, wo] = [dims.out_height(), dims.out_width()];
         assert_eq!(self.geometry().output_size(), [ho, wo]);
@@ -116,7 +146,7 @@ impl Problem {
             dims.batch * ho * wo,
         ];
         for isa in Isa::available() {
-            let serial = self.run(&Context::new(isa, Threads::serial()), &inputs);
+            let serial = run(self, &Context::new(isa, Threads::serial()), &inputs);
             for (i, (name, actual)) in serial.tensors().into_iter().enumerate() {
                 if !actual.is_empty() {
                     let tolerance = Tolerance::rounding(terms[i], &magnitude[i]);
@@ -124,7 +154,7 @@ impl Problem {
                     assert_close(&what, actual, &expected[i], &tolerance);
                 }
             }
-            let parallel = self.run(&Context::new(isa, three.clone()), &inputs);
+            let parallel = run(self, &Context::new(isa, three.clone()), &inputs);
             for ((name, one), (_, three)) in serial.tensors().iter().zip(parallel.tensors()) {
                 if !one.is_empty() {
                     assert_bits(&format!("{name} on {isa:?} of {self:?}"), three, one);
@@ -173,6 +203,35 @@ proptest! {
         seed in any::<u64>(),
     ) {
         Problem { batch, options, size, bias, seed }.check(&Threads::serial());
+    }
+
+    #[test]
+    fn any_geometry_interleaved(
+        (options, size) in options(),
+        units in 0_usize..3,
+        bias in any::<bool>(),
+        seed in any::<u64>(),
+    ) {
+        let problem = Problem { batch: units * 16, options, size, bias, seed };
+        problem.check_with(&Threads::serial(), Problem::run_interleaved);
+    }
+}
+
+#[test]
+fn large_interleaved_problems_on_three_threads() {
+    let plain = Conv2dOptions::new;
+    let cases = [
+        (48, Conv2dOptions { stride: [2, 2], ..plain(1, 10, [5, 5]) }, [28, 28]),
+        (64, Conv2dOptions { stride: [2, 2], ..plain(10, 10, [3, 3]) }, [12, 12]),
+        // More than one block of the depth.
+        (16, Conv2dOptions { padding: [1, 1], ..plain(33, 20, [3, 3]) }, [7, 8]),
+        // A linear layer.
+        (80, plain(250, 10, [1, 1]), [1, 1]),
+    ];
+    let three = Threads::new(3).unwrap();
+    for (n, (batch, options, size)) in cases.into_iter().enumerate() {
+        let problem = Problem { batch, options, size, bias: true, seed: n as u64 };
+        problem.check_with(&three, Problem::run_interleaved);
     }
 }
 
@@ -253,6 +312,39 @@ fn fused_activation_and_statistics() {
                 assert_close(&what, variance, &expected.variance, &Tolerance::abs_rel(1e-6, 2e-5));
             }
         }
+    }
+}
+
+/// The same for interleaved images: the statistics are those of y.
+#[test]
+fn fused_activation_and_statistics_of_interleaved_images() {
+    let options = Conv2dOptions { stride: [2, 2], ..Conv2dOptions::new(3, 10, [3, 3]) };
+    let problem = Problem { batch: 48, options, size: [12, 11], bias: true, seed: 8 };
+    let (geometry, mut inputs) = (problem.geometry(), problem.inputs());
+    inputs.bias.iter_mut().for_each(|bias| *bias += 100.0);
+    let conv = InterleavedConv2d::new(geometry.clone());
+    for isa in Isa::available() {
+        let cx = Context::new(isa, Threads::serial());
+        let mut x = vec![f32::NAN; inputs.x.len()];
+        interleave(&cx, geometry.input_len(), &inputs.x, &mut x).unwrap();
+        let (mut y, mut mean, mut variance) =
+            (vec![f32::NAN; inputs.dy.len()], [f32::NAN; 10], [f32::NAN; 10]);
+        let parameters = Conv2dParameters { weight: &inputs.weight, bias: Some(&inputs.bias) };
+        let statistics = Some((&mut mean[..], &mut variance[..]));
+        let fused = Conv2dFused { negative_slope: 0.02, statistics };
+        conv.forward(&cx, &x, parameters, fused, &mut y).unwrap();
+        let mut plain = vec![f32::NAN; y.len()];
+        conv.forward(&cx, &x, parameters, Conv2dFused::default(), &mut plain).unwrap();
+        let leaky: Vec<f32> = plain.iter().map(|&x| if x > 0.0 { x } else { x * 0.02 }).collect();
+        assert_bits("y", &y, &leaky);
+
+        let spatial = y.len() / 48 / 10;
+        let (weight, bias) = (&vec![1.0; 10], &vec![0.0; 10]);
+        let norm = BatchNorm { batch: 48, channels: 10, spatial, weight, bias, eps: 1e-5 };
+        deinterleave(&cx, geometry.output_len(), &y, &mut plain).unwrap();
+        let expected = batch_statistics(&norm, &widen(&plain));
+        assert_close("mean", &mean, &expected.mean, &Tolerance::abs_rel(0.0, 1e-6));
+        assert_close("variance", &variance, &expected.variance, &Tolerance::abs_rel(0.0, 2e-5));
     }
 }
 

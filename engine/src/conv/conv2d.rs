@@ -22,7 +22,7 @@ pub struct Conv2dParameters<'a> {
 }
 
 impl Conv2dParameters<'_> {
-    fn check(&self, geometry: &Conv2d) -> Result<(), Error> {
+    pub(super) fn check(&self, geometry: &Conv2d) -> Result<(), Error> {
         expect_len(OP, "the weight", geometry.weight_len(), self.weight.len())?;
         let outputs = geometry.options().out_channels;
         self.bias.map_or(Ok(()), |bias| expect_len(OP, "the bias", outputs, bias.len()))
@@ -307,36 +307,45 @@ pub fn conv2d_backward_weight(
         expect_len(OP, "dbias", geometry.options().out_channels, dbias.len())?;
         plane_sums(cx, batch, geometry.output_len(), dy, dbias);
     }
-    if batch == 0 {
-        dweight.fill(0.0);
-        return Ok(());
-    }
-
-    let groups = geometry.options().groups;
     let units = batch * geometry.forward.planes.bands;
     let positions = geometry.output_size()[0] * geometry.output_size()[1];
     let work = [2, batch, positions, dweight.len()].into_iter().fold(1, usize::saturating_mul);
+    add_runs(cx, geometry.options().groups, units, work, dweight, |group, units, out| {
+        WeightGradient { geometry, group, x, dy }.run(cx, units, out);
+    });
+    Ok(())
+}
+
+/// Cuts `units` of a batch into runs, computes the gradient by the weight of each, and adds them in
+/// order. `run(group, units, out)` writes the sums over some units for one group's weights.
+pub(super) fn add_runs(
+    cx: &Context,
+    groups: usize,
+    units: usize,
+    work: usize,
+    dweight: &mut [f32],
+    run: impl Fn(usize, Range<usize>, &mut [f32]) + Sync,
+) {
+    if units == 0 {
+        return dweight.fill(0.0);
+    }
     let run_len = units.div_ceil(weight_runs(units, work, dweight.len()));
     let runs = units.div_ceil(run_len);
-
     let chunk = dweight.len() / groups;
     let task = |task: usize, out: &mut [f32]| {
-        let (run, group) = (task / groups, task % groups);
-        let units = run * run_len..units.min((run + 1) * run_len);
-        let gradient = WeightGradient { geometry, group, x, dy };
-        gradient.run(cx, units, out);
+        let first = task / groups * run_len;
+        run(task % groups, first..units.min(first + run_len), out);
     };
     if runs == 1 {
         let outputs = [(dweight, chunk)];
         cx.threads().for_each_chunk(groups, work, outputs, |n, [out]| task(n, out));
-        return Ok(());
+        return;
     }
     with_scratch(runs * dweight.len(), |partial| {
         let outputs = [(&mut *partial, chunk)];
         cx.threads().for_each_chunk(runs * groups, work, outputs, |n, [out]| task(n, out));
         cx.isa().run(AddRuns { partial, out: dweight });
     });
-    Ok(())
 }
 
 /// Into how many runs of units the gradient by the weight is cut: a function of the problem alone.
@@ -452,7 +461,13 @@ impl Kernel for AddRuns<'_> {
 }
 
 /// `sums[o] = Σ dy[n, o, ..]` for dy `[N, O, positions]`, `image_len` = O · positions.
-fn plane_sums(cx: &Context, batch: usize, image_len: usize, dy: &[f32], sums: &mut [f32]) {
+pub(super) fn plane_sums(
+    cx: &Context,
+    batch: usize,
+    image_len: usize,
+    dy: &[f32],
+    sums: &mut [f32],
+) {
     /// Images of a task.
     const RUN: usize = 8;
     let channels = sums.len();

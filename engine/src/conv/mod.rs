@@ -11,6 +11,7 @@ mod band;
 mod conv2d;
 mod geometry;
 mod im2col;
+mod interleaved;
 mod kernel;
 mod planes;
 
@@ -20,3 +21,4 @@ pub use conv2d::{
 };
 pub use geometry::{Conv2d, Conv2dOptions};
 pub use im2col::{col2im, im2col};
+pub use interleaved::{InterleavedConv2d, deinterleave, interleave};

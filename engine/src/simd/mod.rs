@@ -17,7 +17,7 @@ mod slices;
 mod x86;
 
 pub use isa::{Isa, Tier};
-pub(crate) use math::{exp, ln, ln_1p, sigmoid, leaky_relu};
+pub(crate) use math::{exp, leaky_relu, ln, ln_1p, sigmoid};
 pub(crate) use rows::{SumRows, column_sums};
 pub(crate) use slices::{fold, map, update, update_fold};
 
