@@ -21,11 +21,9 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Train a network on MNIST, then score it on the test digits
-    #[command(
-        long_about = "Train a network on MNIST, then score it on the test digits.\n\n\
+    #[command(long_about = "Train a network on MNIST, then score it on the test digits.\n\n\
         Without arguments this is the tutorial's run: the convolutional network, batch size 1, 3 epochs \
-        in file order, Adam on binary cross-entropy."
-    )]
+        in file order, Adam on binary cross-entropy.")]
     Train(TrainArguments),
     /// Score a trained network by both normalisation modes
     Eval(EvalArguments),
@@ -37,19 +35,19 @@ pub(crate) struct TrainArguments {
     #[arg(long, value_name = "NAME|FILE", default_value = "cnn")]
     pub(crate) model: String,
 
-    /// Passes over the training digits
+    /// Passes over the training digits; 0 leaves the initial weights
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub(crate) epochs: usize,
 
     /// Digits of a step
-    #[arg(long, value_name = "N", default_value = "1")]
+    #[arg(long, value_name = "N", default_value = "1", value_parser = at_least_one)]
     pub(crate) batch_size: NonZeroUsize,
 
     /// Learning rate of Adam
     #[arg(long, value_name = "RATE", default_value = "0.001", value_parser = learning_rate)]
     pub(crate) lr: f64,
 
-    /// Seed of the initial weights and of --shuffle
+    /// Seed of the initial weights and of the shuffling
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
 
@@ -89,7 +87,7 @@ pub(crate) struct CommonArguments {
     pub(crate) data: PathBuf,
 
     /// Threads; results do not depend on it [default: the number of cores]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = thread_count)]
     pub(crate) threads: Option<NonZeroUsize>,
 }
 
@@ -99,9 +97,19 @@ pub(crate) enum Split {
     Test,
 }
 
-fn learning_rate(text: &str) -> Result<f64, String> {
-    let rate: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    if rate.is_finite() && rate > 0.0 { Ok(rate) } else { Err("must be finite and above 0".into()) }
+fn at_least_one(text: &str) -> Result<NonZeroUsize, &'static str> {
+    text.parse().map_err(|_| "expected a whole number of at least 1")
+}
+
+fn thread_count(text: &str) -> Result<NonZeroUsize, &'static str> {
+    // A system that is asked for very many threads grinds to a halt instead of refusing.
+    let count = text.parse().ok().filter(|count: &NonZeroUsize| count.get() <= 1024);
+    count.ok_or("expected a whole number from 1 to 1024")
+}
+
+fn learning_rate(text: &str) -> Result<f64, &'static str> {
+    let rate = text.parse().ok().filter(|rate: &f64| rate.is_finite() && *rate > 0.0);
+    rate.ok_or("expected a finite number above 0")
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The data set, and what the commands compute with.
 
 use crate::args::CommonArguments;
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use etcetera::BaseStrategy;
 use loupe_engine::{Context, Threads};
 use loupe_model::data::{Dataset, Split, open_mnist};
@@ -23,5 +23,5 @@ fn cache_folder() -> Option<PathBuf> {
 pub(crate) fn context(arguments: &CommonArguments) -> Result<Context> {
     let cores = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let threads = arguments.threads.unwrap_or_else(cores);
-    Ok(Context::from_env(Threads::new(threads.get())?)?)
+    Context::from_env(Threads::new(threads.get())?).context("LOUPE_ISA")
 }

@@ -23,8 +23,10 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
+            // Some libraries end their messages with a line break.
+            let message = format!("{error:#}");
             // If standard error is closed there is no one to tell.
-            let _ = writeln!(std::io::stderr(), "loupe: {error:#}");
+            let _ = writeln!(std::io::stderr(), "loupe: {}", message.trim_end());
             ExitCode::FAILURE
         }
     }

@@ -29,7 +29,9 @@ impl Model {
         let toml = match extension {
             Some("toml") => true,
             Some("json") => false,
-            _ => bail!("unknown model {shown}; expected cnn, mlp, or a file whose name ends in .toml or .json"),
+            _ => bail!(
+                "unknown model {shown}; expected cnn, mlp, or a file whose name ends in .toml or .json"
+            ),
         };
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("{shown}: cannot read the network"))?;

@@ -2,28 +2,31 @@
 
 use anyhow::{Context, Result};
 use std::fmt;
-use std::io::{ErrorKind, Write};
+use std::io::{Error, ErrorKind, Write};
 
-/// Standard output. When the reader of a pipe goes away, work goes on in silence: a training that
-/// runs for its result must not be lost because nobody reads its progress.
+/// Standard output. When it cannot be written, work goes on in silence: a training that runs for its
+/// result must not be lost because nobody reads its progress.
 #[derive(Debug, Default)]
 pub(crate) struct Output {
-    closed: bool,
+    failure: Option<Error>,
 }
 
 impl Output {
-    /// Writes a line.
-    pub(crate) fn line(&mut self, line: fmt::Arguments<'_>) -> Result<()> {
-        if self.closed {
-            return Ok(());
+    /// Writes a line, unless an earlier one could not be written.
+    pub(crate) fn line(&mut self, line: fmt::Arguments<'_>) {
+        if self.failure.is_none() {
+            let mut stdout = std::io::stdout().lock();
+            self.failure = writeln!(stdout, "{line}").and_then(|()| stdout.flush()).err();
         }
-        let mut stdout = std::io::stdout().lock();
-        match writeln!(stdout, "{line}").and_then(|()| stdout.flush()) {
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => {
-                self.closed = true;
-                Ok(())
+    }
+
+    /// Whether all lines were written. That the reader of a pipe has gone away is no error.
+    pub(crate) fn finish(self) -> Result<()> {
+        match self.failure {
+            Some(error) if error.kind() != ErrorKind::BrokenPipe => {
+                Err(error).context("cannot write to standard output")
             }
-            result => result.context("cannot write to standard output"),
+            _ => Ok(()),
         }
     }
 }

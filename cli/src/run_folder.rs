@@ -11,7 +11,11 @@ const NETWORK: &str = "network.toml";
 
 /// A folder that holds, or will hold, a trained network.
 #[derive(Debug)]
-pub(crate) struct RunFolder(PathBuf);
+pub(crate) struct RunFolder {
+    path: PathBuf,
+    /// Whether [`RunFolder::create`] has made the folder.
+    made: bool,
+}
 
 impl RunFolder {
     /// Makes the folder of a new training and writes its network. Called before the training, so that
@@ -19,18 +23,19 @@ impl RunFolder {
     pub(crate) fn create(out: Option<&Path>, model: &Model) -> Result<RunFolder> {
         let folder = match out {
             Some(out) => {
+                let made = !out.exists();
                 fs::create_dir_all(out)
                     .with_context(|| format!("{}: cannot make the folder", out.display()))?;
-                RunFolder(out.to_owned())
+                RunFolder { path: out.to_owned(), made }
             }
-            None => RunFolder(first_free(&model.name)?),
+            None => RunFolder { path: first_free(&model.name)?, made: true },
         };
-        let network = folder.0.join(NETWORK);
+        let network = folder.network();
         // Made only if it is new: it marks the folder as taken.
         let mut file = match fs::File::create_new(&network) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => bail!(
                 "{}: the folder holds a run already; name another with --out",
-                folder.0.display()
+                folder.path.display()
             ),
             result => result.with_context(|| format!("{}: cannot write", network.display()))?,
         };
@@ -41,19 +46,28 @@ impl RunFolder {
 
     /// An existing folder.
     pub(crate) fn open(path: &Path) -> RunFolder {
-        RunFolder(path.to_owned())
+        RunFolder { path: path.to_owned(), made: false }
+    }
+
+    /// Takes back what [`RunFolder::create`] has done, for a training that has failed. What cannot be
+    /// removed stays.
+    pub(crate) fn discard(self) {
+        let _ = fs::remove_file(self.network());
+        if self.made {
+            let _ = fs::remove_dir(&self.path);
+        }
     }
 
     pub(crate) fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 
     pub(crate) fn weights(&self) -> PathBuf {
-        self.0.join(WEIGHTS)
+        self.path.join(WEIGHTS)
     }
 
     pub(crate) fn network(&self) -> PathBuf {
-        self.0.join(NETWORK)
+        self.path.join(NETWORK)
     }
 }
 

@@ -13,6 +13,12 @@ use loupe_model::data::Split;
 pub(crate) fn run(arguments: &EvalArguments) -> Result<()> {
     let cx = data::context(&arguments.common)?;
     let path = &arguments.weights;
+    if !path.exists() {
+        bail!(
+            "{}: not found; expected a folder that train has written, or a weights file",
+            path.display()
+        );
+    }
     let (weights, network) = match path.is_dir() {
         true => (RunFolder::open(path).weights(), Some(RunFolder::open(path).network())),
         false => (path.clone(), None),
@@ -32,5 +38,7 @@ pub(crate) fn run(arguments: &EvalArguments) -> Result<()> {
         args::Split::Test => Split::Test,
     };
     let data = data::open(&arguments.common, split)?;
-    print_scores(&mut Output::default(), &cx, &network, &data)
+    let mut output = Output::default();
+    print_scores(&mut output, &cx, &network, &data)?;
+    output.finish()
 }

@@ -22,9 +22,10 @@ fn print_scores(
         let score = evaluate(cx, network, data, mode)?;
         let (correct, items, ratio) = (score.correct, score.items, score.ratio());
         if !network.has_batch_norm() {
-            return output.line(format_args!("score               {correct} {items} {ratio:.4}"));
+            output.line(format_args!("score               {correct} {items} {ratio:.4}"));
+            break;
         }
-        output.line(format_args!("{mode:<19} {correct} {items} {ratio:.4}"))?;
+        output.line(format_args!("{mode:<19} {correct} {items} {ratio:.4}"));
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use anyhow::Result;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use loupe_engine::Context;
 use loupe_engine::optim::AdamOptions;
-use loupe_model::data::{Order, Split};
+use loupe_model::data::{Dataset, Order, Split};
 use loupe_model::{Event, Loss, Network, OptimizerOptions, TrainOptions, Trainer, train};
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
@@ -34,21 +34,33 @@ pub(crate) fn run(arguments: &TrainArguments) -> Result<()> {
     let mut trainer = Trainer::new(cx, network, Loss::Bce, OptimizerOptions::Adam(adam));
     let folder = RunFolder::create(arguments.out.as_deref(), &model)?;
 
-    output.line(format_args!("{}", headline(arguments, &model, &trainer)))?;
-    let mut progress = Progress::new(&options);
-    let mut printed = Ok(());
-    train(&mut trainer, &training, &options, |_, event| {
+    output.line(format_args!("{}", headline(arguments, &model, &trainer)));
+    let trained = train_epochs(&mut trainer, &training, &options, &mut output)
+        .and_then(|()| Ok(trainer.network().save_weights(&folder.weights())?));
+    if let Err(error) = trained {
+        folder.discard();
+        return Err(error);
+    }
+    print_scores(&mut output, trainer.context(), trainer.network(), &test)?;
+    output.line(format_args!("wrote {}", folder.path().display()));
+    output.finish()
+}
+
+/// Trains, with a progress bar and a line for each epoch.
+fn train_epochs(
+    trainer: &mut Trainer,
+    data: &Dataset,
+    options: &TrainOptions,
+    output: &mut Output,
+) -> Result<()> {
+    let mut progress = Progress::new(options);
+    train(trainer, data, options, |_, event| {
         if let Some(line) = progress.on(event) {
-            printed = progress.bar.suspend(|| output.line(format_args!("{line}")));
+            progress.bar.suspend(|| output.line(format_args!("{line}")));
         }
-        // A standard output that cannot be written is reported behind the training.
         ControlFlow::Continue(())
     })?;
-    let network = trainer.network();
-    network.save_weights(&folder.weights())?;
-    printed?;
-    print_scores(&mut output, trainer.context(), network, &test)?;
-    output.line(format_args!("wrote {}", folder.path().display()))
+    Ok(())
 }
 
 /// What is trained, and with what.
@@ -79,11 +91,10 @@ struct Progress {
 
 impl Progress {
     fn new(options: &TrainOptions) -> Progress {
-        let style = ProgressStyle::with_template(
-            "{prefix} [{bar:30}] {percent:>3} %  {msg}  {eta} left",
-        )
-        .expect("the template is valid")
-        .progress_chars("=> ");
+        let style =
+            ProgressStyle::with_template("{prefix} [{bar:30}] {percent:>3} %  {msg}  {eta} left")
+                .expect("the template is valid")
+                .progress_chars("=> ");
         // Hidden where standard error is no terminal.
         let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr_with_hz(10));
         bar.set_style(style);

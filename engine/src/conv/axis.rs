@@ -97,25 +97,23 @@ impl AxisOptions {
         let stride = self.stride;
         let padding = self.padding % stride;
         let first = |kernel| (kernel * self.dilation + stride - padding) % stride;
-        let mut firsts: Vec<usize> = (0..self.kernel).map(first).collect();
-        firsts.sort_unstable();
-        firsts.dedup();
-        firsts.retain(|&first| first < self.size);
-        let grid = |&first_input: &usize| {
-            let meets = |&kernel: &usize| first(kernel) == first_input;
-            let look = |kernel: usize| {
-                let from =
-                    (first_input + self.padding) as isize - (kernel * self.dilation) as isize;
-                (kernel, from / stride as isize)
-            };
-            Grid {
-                count: (self.size - first_input).div_ceil(stride),
-                target: first_input,
-                target_step: stride,
-                looks: (0..self.kernel).filter(meets).map(look).collect(),
-            }
+        // Kernel elements by the first input that they meet.
+        let mut meetings: Vec<(usize, usize)> = (0..self.kernel)
+            .map(|kernel| (first(kernel), kernel))
+            .filter(|&(first, _)| first < self.size)
+            .collect();
+        meetings.sort_unstable();
+        let look = |&(first, kernel): &(usize, usize)| {
+            let from = (first + self.padding) as isize - (kernel * self.dilation) as isize;
+            (kernel, from / stride as isize)
         };
-        axis(self.outputs(), 1, firsts.iter().map(grid).collect())
+        let grids = meetings.chunk_by(|a, b| a.0 == b.0).map(|phase| Grid {
+            count: (self.size - phase[0].0).div_ceil(stride),
+            target: phase[0].0,
+            target_step: stride,
+            looks: phase.iter().map(look).collect(),
+        });
+        axis(self.outputs(), 1, grids.collect())
     }
 }
 

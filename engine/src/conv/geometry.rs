@@ -46,6 +46,9 @@ impl Conv2dOptions {
 /// `isize` of 32 bits, and the tables of an axis stay small.
 const LONGEST: usize = 1 << 20;
 
+/// Phases (see [`AxisOptions::backward`]) of rows and columns, which each have tables of their own.
+const MOST_PHASES: usize = 1 << 16;
+
 /// A convolution of images of one size, with everything about it worked out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conv2d {
@@ -113,7 +116,8 @@ impl Conv2d {
     /// # Errors
     /// [`Error::Invalid`] if a size, step or the number of groups is 0, if a length along an axis
     /// exceeds 2²⁰, if the groups do not divide the channels, or if the dilated kernel is larger
-    /// than the padded image; [`Error::Overflow`] if a tensor would not fit the address space.
+    /// than the padded image; [`Error::Overflow`] if a tensor would not fit the address space, or the
+    /// padding makes an image enormous.
     pub fn new(options: Conv2dOptions, input_size: [usize; 2]) -> Result<Conv2d, Error> {
         let o = &options;
         for (what, value) in [
@@ -154,6 +158,11 @@ impl Conv2d {
         let planes = Planes::new([row_axis, col_axis], o.in_channels / o.groups, rows.count)?;
         let forward = View::new(planes, &[rows], &[cols], output_size);
         let [(row_axis, rows), (col_axis, cols)] = axes.map(AxisOptions::backward);
+        if rows.len() * cols.len() > MOST_PHASES {
+            let [sh, sw] = o.stride;
+            let found = format!("{sh} and {sw} under a kernel of {kh} by {kw}");
+            return Err(invalid("the strides", "such that no more than 2^16 phases arise", found));
+        }
         let most = rows.iter().map(|rows| rows.count).max().unwrap_or(0);
         let planes = Planes::new([row_axis, col_axis], o.out_channels / o.groups, most)?;
         let backward = View::new(planes, &rows, &cols, input_size);
@@ -188,7 +197,7 @@ impl Conv2d {
     /// O · (C / groups) · Kh · Kw.
     pub fn weight_len(&self) -> usize {
         let o = &self.options;
-        o.out_channels * o.in_channels / o.groups * o.kernel_size[0] * o.kernel_size[1]
+        o.out_channels * (o.in_channels / o.groups) * o.kernel_size[0] * o.kernel_size[1]
     }
 
     /// C / groups.

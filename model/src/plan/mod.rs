@@ -11,10 +11,10 @@ mod build;
 mod linear;
 mod norm;
 
-use crate::network::Network;
-use crate::spec::{NetworkSpec, SpecError};
 use crate::Error;
+use crate::network::Network;
 use crate::normalization::Normalization;
+use crate::spec::{NetworkSpec, SpecError};
 use activation::Activation;
 use block::Block;
 use linear::LinearNode;

@@ -3,8 +3,8 @@
 use super::{Layer, NetworkSpec, SpecError};
 use loupe_engine::conv::{Conv2d, Conv2dOptions};
 
-/// More elements than this in one tensor of one input are refused: they could not be trained.
-const MAX_LEN: usize = 1 << 40;
+/// More elements than this in one tensor of one input, 8 GiB, are refused: they could not be trained.
+const MAX_LEN: usize = 1 << 31;
 
 pub(super) fn infer(spec: &NetworkSpec) -> Result<Vec<Vec<usize>>, SpecError> {
     if spec.input.is_empty() || len(&spec.input).is_none_or(|len| len == 0) {
@@ -50,6 +50,8 @@ fn output(layer: &Layer, input: &[usize]) -> Result<Vec<usize>, Problem> {
             }
             let geometry = conv_geometry(layer, [height, width]).map_err(Problem::Option)?;
             let [ho, wo] = geometry.output_size();
+            let fits = geometry.weight_len() <= MAX_LEN && geometry.output_len() <= MAX_LEN;
+            check(fits, "the weight or the output does not fit memory")?;
             Ok(vec![geometry.options().out_channels, ho, wo])
         }
         Layer::Linear { in_features, out_features, .. } => {

@@ -1,0 +1,134 @@
+//! Runs the real program in a folder of its own, on few digits.
+
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
+pub(crate) mod digits;
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use tempfile::TempDir;
+
+/// A folder that programs are run in. It holds `data/mnist`, where they look for digits by default,
+/// and the cache.
+pub(crate) struct Sandbox(TempDir);
+
+impl Sandbox {
+    pub(crate) fn new() -> Sandbox {
+        let sandbox = Sandbox(tempfile::tempdir().unwrap());
+        digits::write(&sandbox.path("data/mnist"));
+        sandbox
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.path(name).exists()
+    }
+
+    pub(crate) fn read(&self, name: &str) -> Vec<u8> {
+        fs::read(self.path(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
+    }
+
+    pub(crate) fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
+        fs::write(self.path(name), bytes).unwrap_or_else(|e| panic!("{name}: {e}"));
+    }
+
+    /// Names of the files and folders in `folder`, sorted.
+    pub(crate) fn list(&self, folder: &str) -> Vec<String> {
+        let entries = fs::read_dir(self.path(folder)).unwrap_or_else(|e| panic!("{folder}: {e}"));
+        let name = |entry: fs::DirEntry| entry.file_name().into_string().unwrap();
+        let mut names: Vec<_> = entries.map(|entry| name(entry.unwrap())).collect();
+        names.sort();
+        names
+    }
+
+    /// A run with these arguments, which are separated by spaces.
+    pub(crate) fn loupe(&self, arguments: &str) -> Run {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_loupe"));
+        command
+            .args(arguments.split_whitespace())
+            .current_dir(self.0.path())
+            .env_remove("LOUPE_ISA")
+            .env("XDG_CACHE_HOME", self.path("cache"))
+            .stdin(Stdio::null());
+        Run(command)
+    }
+}
+
+/// A program about to be run.
+#[must_use]
+pub(crate) struct Run(Command);
+
+impl Run {
+    pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Run {
+        self.0.env(name, value);
+        self
+    }
+
+    /// Writes standard output to `stdout` instead of handing it over.
+    pub(crate) fn stdout(mut self, stdout: impl Into<Stdio>) -> Run {
+        self.0.stdout(stdout);
+        self
+    }
+
+    /// Runs the program, which must succeed and have nothing to complain of; its standard output.
+    #[track_caller]
+    pub(crate) fn succeeds(self) -> String {
+        let (output, shown) = self.finish();
+        assert_eq!(output.status.code(), Some(0), "{shown}");
+        assert!(output.stderr.is_empty(), "a message without an error\n{shown}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Runs the program, which must end with this code and name all of `parts` in its message; the
+    /// message.
+    #[track_caller]
+    pub(crate) fn fails(self, code: i32, parts: &[&str]) -> String {
+        let (output, shown) = self.finish();
+        assert_eq!(output.status.code(), Some(code), "{shown}");
+        let message = String::from_utf8(output.stderr).unwrap();
+        for part in parts {
+            assert!(message.contains(part), "the message lacks {part:?}\n{shown}");
+        }
+        message
+    }
+
+    fn finish(mut self) -> (Output, String) {
+        let output = self.0.output().unwrap();
+        let text = String::from_utf8_lossy;
+        let shown = format!(
+            "{:?}\n{}\n--- standard output\n{}\n--- standard error\n{}",
+            self.0,
+            output.status,
+            text(&output.stdout),
+            text(&output.stderr)
+        );
+        (output, shown)
+    }
+}
+
+/// The lines of a run that say how many items were classified well: mode and score.
+pub(crate) fn scores(stdout: &str) -> Vec<(String, String)> {
+    let modes = ["batch statistics", "running statistics", "score"];
+    let score = |line: &str| {
+        let mode = modes.iter().find(|mode| line.starts_with(**mode))?;
+        Some((mode.to_string(), line[mode.len()..].trim().to_owned()))
+    };
+    stdout.lines().filter_map(score).collect()
+}
+
+/// Asserts that a line says `<mode> <correct> <items> <correct / items>`.
+#[track_caller]
+pub(crate) fn assert_score((mode, score): &(String, String), expected_mode: &str, items: usize) {
+    assert_eq!(mode, expected_mode);
+    let parts: Vec<&str> = score.split(' ').collect();
+    let &[correct, printed_items, ratio] = &parts[..] else { panic!("{mode} {score}") };
+    let correct: usize = correct.parse().unwrap();
+    assert_eq!(printed_items, items.to_string());
+    assert!(correct <= items);
+    assert_eq!(ratio, format!("{:.4}", correct as f64 / items as f64));
+}
