@@ -150,10 +150,12 @@ fn batch_norm(num_features: usize) -> Layer {
 fn problems() -> impl Strategy<Value = Problem> {
     let pair = |range: std::ops::Range<usize>| [range.clone(), range];
     let conv = (1_usize..3, 1_usize..3, 1_usize..4, pair(1..4), pair(1..3), pair(0..2), pair(1..3));
-    let rest = (0..4, 0..4, any::<bool>(), pair(1..6), 1_usize..6, 0_usize..4, any::<u64>());
+    let rest = (0..4, 0..4, any::<bool>(), pair(1..6), 1_usize..7, 0_usize..4, any::<u64>());
     (conv, rest).prop_map(|(conv, rest)| {
         let (groups, inputs, outputs, kernel_size, stride, padding, dilation) = conv;
         let (activation, norm, bias, extra, batch, loss, seed) = rest;
+        // Sixteen images are interleaved.
+        let batch = if batch == 6 { 16 } else { batch };
         let options = Conv2dOptions {
             in_channels: groups * inputs,
             out_channels: groups * outputs,

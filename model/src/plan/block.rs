@@ -1,20 +1,19 @@
 //! Convolution with what follows it: activation and batch normalisation.
 
+use super::conv::Conv;
 use super::norm::{InputGradient, Norm};
 use super::{Backward, Forward, Statistics};
 use crate::Error;
 use crate::parameters::LayerTensors;
 use loupe_engine::Buffer;
 use loupe_engine::activation::leaky_relu_backward;
-use loupe_engine::conv::{
-    Conv2d, Conv2dFused, Conv2dParameters, conv2d_backward_input, conv2d_backward_weight,
-    conv2d_fused,
-};
+use loupe_engine::conv::{Conv2dFused, Conv2dParameters};
 
-/// `Conv2d`, then `LeakyReLU` if there is a slope, then `BatchNorm2d` if there is a normalisation.
+/// `Conv2d`, then `LeakyReLU` if there is a slope, then `BatchNorm2d` if there is a normalisation. In an
+/// interleaved plan also `Linear`, which is a convolution of images of one pixel.
 #[derive(Debug)]
 pub(super) struct Block {
-    pub(super) geometry: Conv2d,
+    pub(super) conv: Conv,
     pub(super) tensors: LayerTensors,
     /// Not negative: the sign of the activation is then that of its input.
     pub(super) negative_slope: Option<f32>,
@@ -48,12 +47,12 @@ impl Block {
         let negative_slope = self.negative_slope.unwrap_or(1.0);
         let Some(BlockNorm { norm, activated, .. }) = &mut self.norm else {
             let fused = Conv2dFused { negative_slope, statistics: None };
-            return Ok(conv2d_fused(pass.cx, &self.geometry, x, parameters, fused, y)?);
+            return Ok(self.conv.forward(pass.cx, x, parameters, fused, y)?);
         };
         let by_batch = !matches!(pass.statistics, Statistics::Running(_));
         let statistics = by_batch.then(|| norm.statistics_mut());
         let fused = Conv2dFused { negative_slope, statistics };
-        conv2d_fused(pass.cx, &self.geometry, x, parameters, fused, activated)?;
+        self.conv.forward(pass.cx, x, parameters, fused, activated)?;
         norm.normalize(pass, activated, y)
     }
 
@@ -85,10 +84,10 @@ impl Block {
         };
         let (dweight, dbias) = self.tensors.split(pass.gradients);
         let dbias = dbias.filter(|_| !dbias_is_known);
-        conv2d_backward_weight(pass.cx, &self.geometry, x, dz, dweight, dbias)?;
+        self.conv.backward_weight(pass.cx, x, dz, dweight, dbias)?;
         if let Some(dx) = dx {
             let weight = &pass.parameters[self.tensors.weight.clone()];
-            conv2d_backward_input(pass.cx, &self.geometry, weight, dz, dx)?;
+            self.conv.backward_input(pass.cx, weight, dz, dx)?;
         }
         Ok(())
     }

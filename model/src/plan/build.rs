@@ -2,26 +2,43 @@
 
 use super::activation::Activation;
 use super::block::{Block, BlockNorm};
+use super::conv::Conv;
 use super::linear::LinearNode;
 use super::norm::{BatchNormNode, LayerNormNode, Norm};
-use super::{Node, Plan};
+use super::{Edges, Node, Plan};
 use crate::Error;
 use crate::network::Network;
 use crate::parameters::LayerTensors;
 use crate::spec::{Layer, NetworkSpec, SpecError, conv_geometry};
-use loupe_engine::Buffer;
+use loupe_engine::conv::{Conv2d, Conv2dOptions};
 use loupe_engine::linear::Linear;
 use loupe_engine::norm::batch::BatchNorm;
 use loupe_engine::norm::layer::LayerNorm;
+use loupe_engine::{Buffer, LANES};
 
 pub(super) fn build(network: &Network, batch: usize) -> Result<Plan, Error> {
     let mut builder = Builder::new(network, batch)?;
     while builder.next < builder.spec.layers.len() {
         builder.add_node();
     }
-    let Builder { nodes, values, one_value_per_channel, .. } = builder;
+    let Builder { nodes, values, interleaved, one_value_per_channel, .. } = builder;
     let spec = network.shared_spec();
-    Ok(Plan { spec, batch, nodes, values, one_value_per_channel })
+    let edges = interleaved.then(|| Edges {
+        input: Buffer::zeros(values[0].len()),
+        output: Buffer::zeros(values[values.len() - 1].len()),
+    });
+    Ok(Plan { spec, batch, nodes, values, edges, one_value_per_channel })
+}
+
+/// The longest value of one image that is interleaved: sixteen of them are 256 KiB, about what a core's
+/// own cache holds.
+const INTERLEAVED_LEN: usize = 1 << 12;
+
+/// Whether values are to be interleaved: full groups of images, which are small, and no layer that
+/// looks at one image by itself.
+fn is_interleaved(spec: &NetworkSpec, batch: usize, longest: usize) -> bool {
+    let by_image = |layer: &Layer| matches!(layer, Layer::LayerNorm { .. });
+    batch.is_multiple_of(LANES) && longest <= INTERLEAVED_LEN && !spec.layers.iter().any(by_image)
 }
 
 struct Builder<'a> {
@@ -34,6 +51,7 @@ struct Builder<'a> {
     next: usize,
     nodes: Vec<Node>,
     values: Vec<Buffer>,
+    interleaved: bool,
     one_value_per_channel: Option<SpecError>,
 }
 
@@ -60,6 +78,7 @@ impl<'a> Builder<'a> {
             next: 0,
             nodes: Vec::new(),
             values: vec![Buffer::zeros(input)],
+            interleaved: is_interleaved(spec, batch, longest),
             one_value_per_channel: None,
         })
     }
@@ -71,7 +90,16 @@ impl<'a> Builder<'a> {
         self.next += 1;
         let node = match &self.spec.layers[index] {
             Layer::View { .. } => return,
-            layer @ Layer::Conv2d { .. } => self.block(index, layer),
+            layer @ Layer::Conv2d { .. } => {
+                let size = [shape[1], shape[2]];
+                let geometry = conv_geometry(layer, size).expect("shape inference has passed");
+                self.block(index, geometry)
+            }
+            &Layer::Linear { in_features, out_features, .. } if self.interleaved => {
+                let options = Conv2dOptions::new(in_features, out_features, [1, 1]);
+                let geometry = Conv2d::new(options, [1, 1]).expect("shape inference has passed");
+                self.block(index, geometry)
+            }
             &Layer::Linear { in_features, out_features, .. } => Node::Linear(LinearNode {
                 dims: Linear { batch: self.batch, in_features, out_features },
                 tensors: self.layer_tensors(index),
@@ -94,11 +122,8 @@ impl<'a> Builder<'a> {
     }
 
     /// A convolution with the activation and the normalisation behind it.
-    fn block(&mut self, index: usize, conv: &Layer) -> Node {
-        let &[_, height, width] = &self.shapes[index][..] else {
-            unreachable!("shape inference has passed");
-        };
-        let geometry = conv_geometry(conv, [height, width]).expect("shape inference has passed");
+    fn block(&mut self, index: usize, geometry: Conv2d) -> Node {
+        let conv = Conv::new(geometry, self.interleaved);
         let negative_slope = match self.spec.layers.get(self.next) {
             Some(Layer::ReLU {}) => Some(0.0),
             // The backward pass reads the sign of the input off the output.
@@ -113,7 +138,7 @@ impl<'a> Builder<'a> {
             Some(Layer::BatchNorm2d { .. }) => {
                 self.next += 1;
                 let norm = self.norm(self.next - 1);
-                let dz_sums = Buffer::zeros(geometry.options().out_channels);
+                let dz_sums = Buffer::zeros(conv.out_channels());
                 Some(BlockNorm { norm, activated: Buffer::zeros(output_len), dz_sums })
             }
             _ => None,
@@ -121,7 +146,7 @@ impl<'a> Builder<'a> {
         let has_dz = norm.is_some() || negative_slope.is_some();
         let dz = Buffer::zeros(if has_dz { output_len } else { 0 });
         let tensors = self.layer_tensors(index);
-        Node::Block(Box::new(Block { geometry, tensors, negative_slope, norm, dz }))
+        Node::Block(Box::new(Block { conv, tensors, negative_slope, norm, dz }))
     }
 
     fn norm(&mut self, index: usize) -> Norm {
@@ -136,7 +161,10 @@ impl<'a> Builder<'a> {
             let layer = layer.to_string();
             self.one_value_per_channel = Some(SpecError::OneValuePerChannel { index, layer });
         }
-        let dims = BatchNorm { batch: self.batch, channels: num_features, spatial, eps };
+        // The values of one channel of 16 interleaved images lie together, like those of one image.
+        let images = if self.interleaved { LANES } else { 1 };
+        let (batch, spatial) = (self.batch / images, spatial * images);
+        let dims = BatchNorm { batch, channels: num_features, spatial, eps };
         Norm::new(dims, momentum, self.layer_tensors(index))
     }
 

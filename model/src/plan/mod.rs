@@ -4,10 +4,15 @@
 //! `LeakyReLU` (or `ReLU`) and `BatchNorm2d` become one node whose activation and batch statistics
 //! are by-products of the convolution. `View`s disappear. Value 0 is the input, value `i + 1` what
 //! node `i` makes of value `i`. Running a plan allocates nothing.
+//!
+//! Where the batch size is a multiple of 16 and images are small, values are *interleaved*: groups of 16
+//! images, the images innermost (see [`loupe_engine::conv::InterleavedConv2d`]). Only what the caller
+//! writes and reads has one image behind the other.
 
 mod activation;
 mod block;
 mod build;
+mod conv;
 mod linear;
 mod norm;
 
@@ -18,6 +23,7 @@ use crate::spec::{NetworkSpec, SpecError};
 use activation::Activation;
 use block::Block;
 use linear::LinearNode;
+use loupe_engine::conv::{deinterleave, interleave};
 use loupe_engine::{Buffer, Context};
 use norm::{BatchNormNode, LayerNormNode};
 use std::sync::Arc;
@@ -41,8 +47,17 @@ pub struct Plan {
     batch: usize,
     nodes: Vec<Node>,
     values: Vec<Buffer>,
+    /// Of an interleaved plan.
+    edges: Option<Edges>,
     /// The first layer that has a single value per channel in this batch, if there is one.
     one_value_per_channel: Option<SpecError>,
+}
+
+/// Inputs and outputs `[N, …]` of a plan whose values are interleaved.
+#[derive(Debug)]
+struct Edges {
+    input: Buffer,
+    output: Buffer,
 }
 
 /// One step of the chain.
@@ -100,12 +115,18 @@ impl Plan {
 
     /// The inputs `[N, …]`, to be filled before a pass.
     pub fn input_mut(&mut self) -> &mut [f32] {
-        &mut self.values[0]
+        match &mut self.edges {
+            Some(edges) => &mut edges.input,
+            None => &mut self.values[0],
+        }
     }
 
     /// The outputs `[N, …]` of the last pass.
     pub fn output(&self) -> &[f32] {
-        self.values.last().expect("value 0 is the input")
+        match &self.edges {
+            Some(edges) => &edges.output,
+            None => self.values.last().expect("value 0 is the input"),
+        }
     }
 
     /// The outputs `[N, …]` for the inputs that [`Plan::input_mut`] was filled with. The network's
@@ -148,6 +169,9 @@ impl Plan {
     }
 
     fn forward(&mut self, mut pass: Forward<'_>) -> Result<(), Error> {
+        if let Some(Edges { input, .. }) = &self.edges {
+            interleave(pass.cx, input.len() / self.batch, input, &mut self.values[0])?;
+        }
         for (i, node) in self.nodes.iter_mut().enumerate() {
             let (before, after) = self.values.split_at_mut(i + 1);
             let (x, y) = (&before[i], &mut after[0]);
@@ -158,6 +182,9 @@ impl Plan {
                 Node::LayerNorm(node) => node.forward(&pass, x, y),
                 Node::Activation(node) => node.forward(&pass, x, y),
             }?;
+        }
+        if let (Some(Edges { output, .. }), Some(last)) = (&mut self.edges, self.values.last()) {
+            deinterleave(pass.cx, last.len() / self.batch, last, output)?;
         }
         Ok(())
     }
@@ -178,6 +205,11 @@ impl Plan {
         gradients: &mut [f32],
     ) -> Result<(), Error> {
         let GradientBuffers { upstream, downstream } = buffers;
+        if let Some(Edges { output, .. }) = &self.edges {
+            let len = output.len();
+            interleave(cx, len / self.batch, &upstream[..len], &mut downstream[..len])?;
+            std::mem::swap(upstream, downstream);
+        }
         let mut pass = Backward { cx, parameters: &network.parameters, gradients };
         for (i, node) in self.nodes.iter_mut().enumerate().rev() {
             let (x, y) = (&self.values[i], &self.values[i + 1]);
