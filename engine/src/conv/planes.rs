@@ -34,7 +34,13 @@ pub(super) struct Planes {
     /// Bands of the rows of positions.
     pub(super) bands: usize,
     height: usize,
+    /// Where the elements of one channel's planes come from, for small images: an index into the
+    /// channel, or one beyond its end for padding. Their rows are too short to be copied as rows.
+    sources: Vec<u32>,
 }
+
+/// Elements of one channel's planes up to which a table says where they come from.
+const TABLE_LEN: usize = 1 << 11;
 
 impl Planes {
     /// Planes of `channels` of an image with these axes and so many rows of positions.
@@ -52,7 +58,30 @@ impl Planes {
         if row_len.saturating_mul(height) > MAX_LEN {
             return Err(Error::Overflow { op: super::geometry::OP, what: "the padded image" });
         }
-        Ok(Planes { axes, channels, band, bands: rows.div_ceil(band).max(1), height })
+        let bands = rows.div_ceil(band).max(1);
+        let mut planes = Planes { axes, channels, band, bands, height, sources: Vec::new() };
+        if bands == 1 && planes.lines() * planes.plane_len() <= TABLE_LEN {
+            planes.sources = planes.sources();
+        }
+        Ok(planes)
+    }
+
+    /// The table of a single band.
+    fn sources(&self) -> Vec<u32> {
+        let [rows, cols] = &self.axes;
+        let mut sources = Vec::with_capacity(self.lines() * self.plane_len());
+        for row_line in 0..rows.rests.len() {
+            for col_line in 0..cols.rests.len() {
+                for i in 0..self.height {
+                    for j in 0..cols.len {
+                        let pixel = rows.input(row_line, i).zip(cols.input(col_line, j));
+                        let source = pixel.and_then(|(h, w)| u32::try_from(h * cols.size + w).ok());
+                        sources.push(source.unwrap_or(u32::MAX));
+                    }
+                }
+            }
+        }
+        sources
     }
 
     /// From a position to the one below it.
@@ -107,6 +136,15 @@ impl Planes {
         let (planes, slack) = out[..self.len()].split_at_mut(self.len() - SLACK);
         slack.fill(0.0);
         if planes.is_empty() {
+            return;
+        }
+        if !self.sources.is_empty() {
+            let channels = image.chunks_exact(rows.size * cols.size);
+            for (channel, out) in channels.zip(planes.chunks_exact_mut(self.sources.len())) {
+                for (out, &source) in out.iter_mut().zip(&self.sources) {
+                    *out = channel.get(source as usize).copied().unwrap_or(0.0);
+                }
+            }
             return;
         }
         let mut planes = planes.chunks_exact_mut(self.plane_len());
@@ -173,7 +211,17 @@ mod tests {
             let [(row_axis, rows), (col_axis, cols)] = options.map(AxisOptions::forward);
             let planes = Planes::new([row_axis, col_axis], 2, rows.count).unwrap();
             // Bands of one row as well: an image this small would be a single one.
-            for planes in [planes.clone(), Planes { band: 1, bands: rows.count, ..planes }] {
+            let height = 1 + planes.axes[0].max_shift;
+            let rows_apart = Planes {
+                band: 1,
+                bands: rows.count,
+                height,
+                sources: Vec::new(),
+                ..planes.clone()
+            };
+            let by_rows = Planes { sources: Vec::new(), ..planes.clone() };
+            assert!(!planes.sources.is_empty());
+            for planes in [planes, by_rows, rows_apart] {
                 let offsets = planes.offsets(&rows, &cols);
                 for band in 0..planes.bands {
                     let mut buffer = vec![f32::NAN; planes.len()];
