@@ -39,9 +39,9 @@ impl<B: Source> Product<'_, B> {
 
         let Blocks { rows: block_rows, columns: block_columns, .. } = self.a.blocks();
         let column_blocks = columns.div_ceil(block_columns);
-        // Tasks that share columns pack the same B again, so rows are cut only if there would be
-        // little to share out otherwise.
-        let row_blocks = if column_blocks < 8 { rows.div_ceil(block_rows) } else { 1 };
+        // Tasks that share columns pack the same B again, so rows are cut only as far as there would
+        // be little to share out otherwise.
+        let row_blocks = rows.div_ceil(block_rows).min(8_usize.div_ceil(column_blocks));
         let panels_per_block = self.a.panels().div_ceil(row_blocks);
         let row_blocks = self.a.panels().div_ceil(panels_per_block);
         let work = [2, rows, columns, depth].into_iter().fold(1_usize, usize::saturating_mul);
