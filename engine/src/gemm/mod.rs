@@ -21,8 +21,8 @@ use product::Product;
 /// Which code multiplies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Backend {
-    /// The faster one: this crate's on every tier of its own, `matrixmultiply` for products of some
-    /// size on the portable tier.
+    /// This crate's on the tiers with fused multiply-add, which so agree to the bit;
+    /// `matrixmultiply`, which is faster there, for products of some size on the portable tier.
     #[default]
     Auto,
     /// This crate's micro-kernels.
