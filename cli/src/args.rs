@@ -55,7 +55,7 @@ pub(crate) struct TrainArguments {
     #[arg(long)]
     pub(crate) shuffle: bool,
 
-    /// Folder for the result; it must not hold one yet [default: runs/<MODEL>-<N>, the first N that is free]
+    /// Folder for the result; it must not hold one yet [default: runs/MODEL-N, the first N that is free]
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
 
