@@ -28,7 +28,7 @@ fn help_names_every_option_and_its_default() {
         ("--lr <RATE>", "[default: 0.001]"),
         ("--seed <N>", "[default: 0]"),
         ("--shuffle", "instead of file order"),
-        ("--out <DIR>", "[default: runs/<MODEL>-<N>, the first N that is free]"),
+        ("--out <DIR>", "[default: runs/MODEL-N, the first N that is free]"),
     ];
     let eval = [
         ("<WEIGHTS>", "A folder that `train` has written"),
