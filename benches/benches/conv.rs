@@ -34,7 +34,8 @@ fn bench(criterion: &mut Criterion) {
 
         let longest = geometry.input_len().max(geometry.output_len());
         let small = batch.is_multiple_of(LANES) && longest <= INTERLEAVED_LEN;
-        let interleaved = small.then(|| InterleavedConv2d::new(geometry.clone()));
+        let interleaved =
+            small.then(|| InterleavedConv2d::new(geometry.clone()).expect("a small image"));
         let mut turned_x = x.clone();
         let mut turned_y = y.clone();
 

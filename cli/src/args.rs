@@ -108,8 +108,9 @@ fn thread_count(text: &str) -> Result<NonZeroUsize, &'static str> {
 }
 
 fn learning_rate(text: &str) -> Result<f64, &'static str> {
-    let rate = text.parse().ok().filter(|rate: &f64| rate.is_finite() && *rate > 0.0);
-    rate.ok_or("expected a finite number above 0")
+    let usable = |rate: &f64| (*rate as f32).is_finite() && *rate as f32 > 0.0;
+    let rate = text.parse().ok().filter(usable);
+    rate.ok_or("expected a number above 0 that a 32-bit float holds")
 }
 
 #[cfg(test)]
@@ -125,7 +126,7 @@ mod tests {
     #[test]
     fn learning_rates() {
         assert_eq!(learning_rate("1e-3"), Ok(0.001));
-        for text in ["0", "-1", "nan", "inf", "fast"] {
+        for text in ["0", "-1", "nan", "inf", "1e39", "1e-50", "fast"] {
             assert!(learning_rate(text).is_err(), "{text}");
         }
     }

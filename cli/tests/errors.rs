@@ -80,11 +80,11 @@ fn a_loss_that_is_no_number() {
                    [[layers]]\ntype = \"Sigmoid\"\n";
     sandbox.write("linear.toml", network);
     let parts = ["step ", "of epoch 1", "lower learning rate"];
-    refuses(&sandbox, "--model linear.toml --lr 1e300", &parts);
+    refuses(&sandbox, "--model linear.toml --lr 1e38", &parts);
 
     // A folder that was there before stays, with what it held.
     fs::create_dir(sandbox.path("mine")).unwrap();
-    sandbox.loupe("train --model linear.toml --lr 1e300 --out mine").fails(1, &parts);
+    sandbox.loupe("train --model linear.toml --lr 1e38 --out mine").fails(1, &parts);
     assert_eq!(sandbox.list("mine"), [""; 0]);
 }
 
@@ -158,9 +158,9 @@ fn the_command_line() {
         ("train --batch-size 1.5", ["'1.5'", "--batch-size", "whole number of at least 1"]),
         ("train --threads 0", ["'0'", "--threads", "whole number from 1 to 1024"]),
         ("train --threads 100000", ["'100000'", "--threads", "whole number from 1 to 1024"]),
-        ("train --lr nan", ["'nan'", "--lr", "finite number above 0"]),
-        ("train --lr 0", ["'0'", "--lr", "finite number above 0"]),
-        ("train --lr fast", ["'fast'", "--lr", "finite number above 0"]),
+        ("train --lr nan", ["'nan'", "--lr", "expected a number above 0"]),
+        ("train --lr 0", ["'0'", "--lr", "expected a number above 0"]),
+        ("train --lr fast", ["'fast'", "--lr", "expected a number above 0"]),
         ("train --epochs three", ["'three'", "--epochs", "invalid digit"]),
         ("train --epoch 3", ["'--epoch'", "a similar argument exists", "'--epochs'"]),
         ("train --batchsize 3", ["'--batchsize'", "a similar argument exists", "'--batch-size'"]),

@@ -53,7 +53,7 @@ pub struct AdamState<'a> {
 ///
 /// # Errors
 /// [`Error::Length`] if the slices differ in length; [`Error::Invalid`] if `step` is 0, a beta lies
-/// outside [0, 1), or lr or eps is negative or not finite. Then nothing has changed.
+/// outside [0, 1), or lr or eps is negative or beyond what f32 can hold. Then nothing has changed.
 pub fn adam_step(
     cx: &Context,
     options: &AdamOptions,
@@ -159,7 +159,7 @@ pub struct SgdOptions {
 ///
 /// # Errors
 /// [`Error::Length`] if the slices differ in length; [`Error::Invalid`] if lr or momentum is
-/// negative or not finite. Then nothing has changed.
+/// negative or beyond what f32 can hold. Then nothing has changed.
 pub fn sgd_step(
     cx: &Context,
     options: &SgdOptions,
@@ -220,10 +220,12 @@ fn flush<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
 }
 
 fn expect_not_negative(op: &'static str, what: &'static str, value: f64) -> Result<(), Error> {
-    if value.is_finite() && value >= 0.0 {
+    // The kernels compute with its nearest f32, which must be no infinity, and no 0 unless it is one.
+    let nearest = value as f32;
+    if nearest.is_finite() && value >= 0.0 && (nearest > 0.0 || value == 0.0) {
         Ok(())
     } else {
-        Err(invalid(op, what, "finite and not negative", value.to_string()))
+        Err(invalid(op, what, "not negative and within the range of f32", value.to_string()))
     }
 }
 

@@ -95,7 +95,7 @@ impl Problem {
 
     /// [`Problem::run`] on interleaved images.
     fn run_interleaved(&self, cx: &Context, inputs: &Inputs) -> Results {
-        let conv = InterleavedConv2d::new(self.geometry());
+        let conv = InterleavedConv2d::new(self.geometry()).unwrap();
         let Inputs { x, weight, bias, dy } = inputs;
         let [image_in, image_out] = [conv.geometry().input_len(), conv.geometry().output_len()];
         let turned = |values: &[f32], len| {
@@ -322,7 +322,7 @@ fn fused_activation_and_statistics_of_interleaved_images() {
     let problem = Problem { batch: 48, options, size: [12, 11], bias: true, seed: 8 };
     let (geometry, mut inputs) = (problem.geometry(), problem.inputs());
     inputs.bias.iter_mut().for_each(|bias| *bias += 100.0);
-    let conv = InterleavedConv2d::new(geometry.clone());
+    let conv = InterleavedConv2d::new(geometry.clone()).unwrap();
     for isa in Isa::available() {
         let cx = Context::new(isa, Threads::serial());
         let mut x = vec![f32::NAN; inputs.x.len()];

@@ -233,7 +233,7 @@ fn options_without_meaning_are_errors_and_change_nothing() {
         );
         assert_eq!(state.parameters, [1.0; 3]);
     };
-    for bad in [f64::NAN, -1e-9, f64::INFINITY] {
+    for bad in [f64::NAN, -1e-9, f64::INFINITY, 1e39, 1e-50] {
         refused(AdamOptions { lr: bad, ..good }, 1, "lr");
         refused(AdamOptions { eps: bad, ..good }, 1, "eps");
     }

@@ -83,7 +83,7 @@ pub enum WeightsError {
 impl Network {
     /// The weights as the bytes of a safetensors file.
     pub fn weights(&self) -> Vec<u8> {
-        let tracked = (self.batches_tracked as i64).to_le_bytes();
+        let tracked = i64::try_from(self.batches_tracked).unwrap_or(i64::MAX).to_le_bytes();
         let floats: Vec<(&TensorInfo, Vec<u8>)> = self
             .tensors()
             .chain(self.statistics())

@@ -69,7 +69,7 @@ fn tiers_with_fused_multiply_add_have_the_same_bits() {
     let (Some(avx2), Some(avx512)) = (Isa::of(Avx2), Isa::of(Avx512)) else { return };
     let data = digits();
     for spec in [nets::mnist_cnn(), nets::mnist_mlp()] {
-        for batch in [1, 100] {
+        for batch in [1, 16, 100] {
             let run = |isa| trained(&data, &spec, batch, isa, &Threads::serial());
             assert!(run(avx2) == run(avx512), "batch size {batch}");
         }

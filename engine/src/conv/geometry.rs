@@ -49,6 +49,9 @@ const LONGEST: usize = 1 << 20;
 /// Phases (see [`AxisOptions::backward`]) of rows and columns, which each have tables of their own.
 const MOST_PHASES: usize = 1 << 16;
 
+/// Elements of a kernel over all channels of a group, for each of which there is a table's entry.
+const MOST_TAPS: usize = 1 << 24;
+
 /// A convolution of images of one size, with everything about it worked out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conv2d {
@@ -154,6 +157,11 @@ impl Conv2d {
         product("the output", &[o.out_channels, ho, wo])?;
         let [kh, kw] = o.kernel_size;
         product("the weight", &[o.out_channels, o.in_channels / o.groups, kh, kw])?;
+        let channels = o.in_channels.max(o.out_channels) / o.groups;
+        if product("the kernel", &[channels, kh, kw])? > MOST_TAPS {
+            let found = format!("{channels} of {kh} by {kw}");
+            return Err(invalid("the channels and elements of a kernel", "at most 2^24", found));
+        }
         let [(row_axis, rows), (col_axis, cols)] = axes.map(AxisOptions::forward);
         let planes = Planes::new([row_axis, col_axis], o.in_channels / o.groups, rows.count)?;
         let forward = View::new(planes, &[rows], &[cols], output_size);

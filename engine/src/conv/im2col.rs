@@ -1,6 +1,6 @@
 //! The patch matrix as a real matrix, and its adjoint: the method in plain words.
 //!
-//! The kernels never call these; they gather patches while packing.
+//! The kernels never call these; they read patches where the image lies.
 
 use super::geometry::{Conv2d, Conv2dOptions, OP};
 use crate::Error;

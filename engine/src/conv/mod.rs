@@ -2,7 +2,7 @@
 //!
 //! The method is im2col: all three directions are matrix products with the patch matrix, whose rows
 //! are what the positions of the kernel see through one of its elements. The matrix never exists. The
-//! image is copied once, cut into planes in which every row of the patch matrix is a contiguous run,
+//! image is copied, cut into planes in which every row of the patch matrix is a contiguous run,
 //! and the kernels read the rows from there. [`im2col()`] and [`col2im`] make the matrix for those who
 //! want to look at it.
 

@@ -89,6 +89,9 @@ pub fn gemm(
             return Err(Error::Length { op: "gemm", what, expected, found });
         }
     }
+    if c.rows == 0 || c.cols == 0 {
+        return Ok(());
+    }
     if a.rows.checked_mul(a.cols).is_none_or(|len| len > isize::MAX as usize / size_of::<f32>()) {
         return Err(Error::Overflow { op: "gemm", what: "packed A" });
     }
@@ -146,13 +149,13 @@ fn matrixmultiply(
     c: MatrixMut<'_>,
     options: GemmOptions,
 ) {
-    if c.rows == 0 || c.cols == 0 {
-        return;
-    }
     let used = (c.rows - 1) * c.row_stride + c.cols;
-    // A single row may have any stride.
-    let chunk = MATRIXMULTIPLY_ROWS * c.row_stride.max(c.cols);
-    let work = 2 * a.rows * a.cols * b.cols;
+    // Where all rows are one task their stride plays no part: that of a single row may be anything.
+    let chunk = match c.rows <= MATRIXMULTIPLY_ROWS {
+        true => used,
+        false => MATRIXMULTIPLY_ROWS * c.row_stride,
+    };
+    let work = [2, a.rows, a.cols, b.cols].into_iter().fold(1_usize, usize::saturating_mul);
     let outputs = [(&mut c.data[..used], chunk)];
     cx.threads().for_each_chunk(used.div_ceil(chunk), work, outputs, |task, [out]| {
         let first = task * MATRIXMULTIPLY_ROWS;
@@ -167,7 +170,7 @@ fn matrixmultiply(
                 a.cols,
                 b.cols,
                 options.alpha,
-                a.data.as_ptr().wrapping_add(first * a.row_stride),
+                a.data.as_ptr().wrapping_add(first.wrapping_mul(a.row_stride)),
                 a.row_stride as isize,
                 a.col_stride as isize,
                 b.data.as_ptr(),

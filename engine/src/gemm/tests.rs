@@ -133,3 +133,38 @@ fn shapes_that_do_not_fit_are_errors() {
     let error = gemm(&cx, a, b, c, GemmOptions::default()).unwrap_err();
     assert_eq!(error.to_string(), "gemm: the rows of B must have 4 elements, found 3");
 }
+
+/// Empty products return at once, and the stride of a single row may be any number.
+#[test]
+fn extreme_sizes_and_strides_are_no_trouble() {
+    for isa in Isa::available() {
+        let cx = Context::new(isa, Threads::serial());
+        for backend in [Backend::Auto, Backend::Loupe, Backend::MatrixMultiply] {
+            let options = GemmOptions { backend, ..GemmOptions::default() };
+            let many = 1 << 36;
+            let a = Matrix::row_major(&[], [many, 0]).unwrap();
+            let b = Matrix::row_major(&[], [0, 0]).unwrap();
+            let c = MatrixMut::row_major(&mut [], [many, 0]).unwrap();
+            gemm(&cx, a, b, c, options).unwrap();
+            let a = Matrix::new(&[], [0, usize::MAX], [0, 0]).unwrap();
+            let b = Matrix::new(&[1.0], [usize::MAX, 5], [0, 0]).unwrap();
+            let c = MatrixMut::row_major(&mut [], [0, 5]).unwrap();
+            gemm(&cx, a, b, c, options).unwrap();
+            for stride in [0, 1 << 56, usize::MAX] {
+                let mut c = [f32::NAN; 4];
+                let a = Matrix::new(&[2.0, 3.0], [1, 2], [stride, 1]).unwrap();
+                let b =
+                    Matrix::row_major(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0], [2, 4]).unwrap();
+                let out = MatrixMut::new(&mut c, [1, 4], stride).unwrap();
+                gemm(&cx, a, b, out, options).unwrap();
+                assert_eq!(c, [17.0, 22.0, 27.0, 32.0]);
+            }
+            let mut c = vec![f32::NAN; 600 * 2];
+            let a = Matrix::new(&[], [600, 0], [usize::MAX, usize::MAX]).unwrap();
+            let b = Matrix::row_major(&[], [0, 2]).unwrap();
+            let out = MatrixMut::row_major(&mut c, [600, 2]).unwrap();
+            gemm(&cx, a, b, out, options).unwrap();
+            assert!(c.iter().all(|&x| x == 0.0));
+        }
+    }
+}

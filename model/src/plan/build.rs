@@ -19,7 +19,7 @@ use loupe_engine::{Buffer, LANES};
 pub(super) fn build(network: &Network, batch: usize) -> Result<Plan, Error> {
     let mut builder = Builder::new(network, batch)?;
     while builder.next < builder.spec.layers.len() {
-        builder.add_node();
+        builder.add_node()?;
     }
     let Builder { nodes, values, interleaved, one_value_per_channel, .. } = builder;
     let spec = network.shared_spec();
@@ -84,21 +84,21 @@ impl<'a> Builder<'a> {
     }
 
     /// Makes a node of the next layer, and of those behind it that it can take in.
-    fn add_node(&mut self) {
+    fn add_node(&mut self) -> Result<(), Error> {
         let index = self.next;
         let shape = &self.shapes[index];
         self.next += 1;
         let node = match &self.spec.layers[index] {
-            Layer::View { .. } => return,
+            Layer::View { .. } => return Ok(()),
             layer @ Layer::Conv2d { .. } => {
                 let size = [shape[1], shape[2]];
                 let geometry = conv_geometry(layer, size).expect("shape inference has passed");
-                self.block(index, geometry)
+                self.block(index, geometry)?
             }
             &Layer::Linear { in_features, out_features, .. } if self.interleaved => {
                 let options = Conv2dOptions::new(in_features, out_features, [1, 1]);
                 let geometry = Conv2d::new(options, [1, 1]).expect("shape inference has passed");
-                self.block(index, geometry)
+                self.block(index, geometry)?
             }
             &Layer::Linear { in_features, out_features, .. } => Node::Linear(LinearNode {
                 dims: Linear { batch: self.batch, in_features, out_features },
@@ -119,11 +119,12 @@ impl<'a> Builder<'a> {
         };
         self.nodes.push(node);
         self.values.push(Buffer::zeros(self.value_len(self.next)));
+        Ok(())
     }
 
     /// A convolution with the activation and the normalisation behind it.
-    fn block(&mut self, index: usize, geometry: Conv2d) -> Node {
-        let conv = Conv::new(geometry, self.interleaved);
+    fn block(&mut self, index: usize, geometry: Conv2d) -> Result<Node, Error> {
+        let conv = Conv::new(geometry, self.interleaved)?;
         let negative_slope = match self.spec.layers.get(self.next) {
             Some(Layer::ReLU {}) => Some(0.0),
             // The backward pass reads the sign of the input off the output.
@@ -146,7 +147,7 @@ impl<'a> Builder<'a> {
         let has_dz = norm.is_some() || negative_slope.is_some();
         let dz = Buffer::zeros(if has_dz { output_len } else { 0 });
         let tensors = self.layer_tensors(index);
-        Node::Block(Box::new(Block { conv, tensors, negative_slope, norm, dz }))
+        Ok(Node::Block(Box::new(Block { conv, tensors, negative_slope, norm, dz })))
     }
 
     fn norm(&mut self, index: usize) -> Norm {

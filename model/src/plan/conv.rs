@@ -14,11 +14,11 @@ pub(super) enum Conv {
 }
 
 impl Conv {
-    pub(super) fn new(geometry: Conv2d, interleaved: bool) -> Conv {
-        match interleaved {
+    pub(super) fn new(geometry: Conv2d, interleaved: bool) -> Result<Conv, Error> {
+        Ok(match interleaved {
             false => Conv::Plain(geometry),
-            true => Conv::Interleaved(InterleavedConv2d::new(geometry)),
-        }
+            true => Conv::Interleaved(InterleavedConv2d::new(geometry)?),
+        })
     }
 
     pub(super) fn out_channels(&self) -> usize {

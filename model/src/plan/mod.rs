@@ -164,7 +164,7 @@ impl Plan {
         self.check_batch_statistics()?;
         let statistics = Statistics::Training(&mut network.statistics);
         self.forward(Forward { cx, parameters: &network.parameters, statistics })?;
-        network.batches_tracked += 1;
+        network.batches_tracked = network.batches_tracked.saturating_add(1);
         Ok(())
     }
 

@@ -1,6 +1,20 @@
 //! Which results meet which kernel elements, sorted so that results that meet the same are together.
 
+use crate::Error;
 use crate::conv::Conv2d;
+use crate::conv::geometry::OP;
+
+/// Entries of the tables of one direction, and products that meet along one axis. Interleaving pays for
+/// small images only, whose tables are far smaller.
+const MOST_ENTRIES: usize = 1 << 22;
+
+/// `Ok` if so many entries are no trouble.
+fn check(entries: Option<usize>) -> Result<(), Error> {
+    match entries {
+        Some(entries) if entries <= MOST_ENTRIES => Ok(()),
+        _ => Err(Error::Overflow { op: OP, what: "a table of interleaved images" }),
+    }
+}
 
 /// Results that meet the same kernel elements, and where these find what they are multiplied with.
 #[derive(Clone, Debug)]
@@ -33,22 +47,36 @@ struct AxisClass {
 type Meeting = (usize, usize, usize);
 
 /// Outputs as results, inputs as sources.
-pub(super) fn forward(geometry: &Conv2d) -> Vec<Class> {
+pub(super) fn forward(geometry: &Conv2d) -> Result<Vec<Class>, Error> {
+    check_axes(geometry)?;
     let axes =
         [0, 1].map(|axis| axis_classes(geometry.output_size()[axis], meetings(geometry, axis)));
-    let [height, width] = geometry.input_size();
-    pair(axes, geometry.group_inputs(), [height, width], geometry.output_size()[1], geometry)
+    let size = geometry.input_size();
+    pair(axes, geometry.group_inputs(), size, geometry.output_size()[1], geometry)
 }
 
 /// Inputs as results, outputs as sources.
-pub(super) fn backward(geometry: &Conv2d) -> Vec<Class> {
+pub(super) fn backward(geometry: &Conv2d) -> Result<Vec<Class>, Error> {
+    check_axes(geometry)?;
     let axes = [0, 1].map(|axis| {
         let turned = |(output, kernel, input)| (input, kernel, output);
         let meetings = meetings(geometry, axis).into_iter().map(turned).collect();
         axis_classes(geometry.input_size()[axis], meetings)
     });
-    let [height, width] = geometry.output_size();
-    pair(axes, geometry.group_outputs(), [height, width], geometry.input_size()[1], geometry)
+    let size = geometry.output_size();
+    pair(axes, geometry.group_outputs(), size, geometry.input_size()[1], geometry)
+}
+
+/// Sizes whose tables would be enormous are refused before they are begun.
+fn check_axes(geometry: &Conv2d) -> Result<(), Error> {
+    let kernel = geometry.options().kernel_size;
+    for size in [geometry.input_size(), geometry.output_size()] {
+        check(size[0].checked_mul(size[1]))?;
+        for axis in 0..2 {
+            check(size[axis].checked_mul(kernel[axis]))?;
+        }
+    }
+    Ok(())
 }
 
 /// All (output, kernel element, input) that meet along an axis.
@@ -96,7 +124,10 @@ fn pair(
     [source_height, source_width]: [usize; 2],
     result_width: usize,
     geometry: &Conv2d,
-) -> Vec<Class> {
+) -> Result<Vec<Class>, Error> {
+    let taps = |classes: &[AxisClass]| classes.iter().map(|class| class.kernels.len()).sum();
+    let [row_taps, col_taps]: [usize; 2] = [taps(&rows), taps(&cols)];
+    check(row_taps.checked_mul(col_taps).and_then(|taps| taps.checked_mul(channels)))?;
     let kernel_width = geometry.options().kernel_size[1];
     let mut classes = Vec::new();
     for row in &rows {
@@ -126,7 +157,7 @@ fn pair(
             classes.push(Class { kernels, offsets, results });
         }
     }
-    classes
+    Ok(classes)
 }
 
 #[cfg(test)]
@@ -138,7 +169,7 @@ mod tests {
     fn without_padding_all_outputs_are_of_one_class() {
         let options = Conv2dOptions { stride: [2, 2], ..Conv2dOptions::new(2, 3, [3, 3]) };
         let geometry = Conv2d::new(options, [7, 9]).unwrap();
-        let [class] = &forward(&geometry)[..] else { panic!("one class") };
+        let [class] = &forward(&geometry).unwrap()[..] else { panic!("one class") };
         assert_eq!(class.kernels, [0, 1, 2, 3, 4, 5, 6, 7, 8]);
         assert_eq!(class.offsets[..9], [0, 1, 2, 9, 10, 11, 18, 19, 20]);
         assert_eq!(class.offsets[9], 63);
@@ -158,14 +189,14 @@ mod tests {
             };
             let geometry = Conv2d::new(options, [7, 5]).unwrap();
             let mut found = [Vec::new(), Vec::new()];
-            for class in forward(&geometry) {
+            for class in forward(&geometry).unwrap() {
                 for place in &class.results {
                     for (&kernel, &offset) in class.kernels.iter().zip(&class.offsets) {
                         found[0].push((place.result, kernel, place.source + offset));
                     }
                 }
             }
-            for class in backward(&geometry) {
+            for class in backward(&geometry).unwrap() {
                 for place in &class.results {
                     for (&kernel, &offset) in class.kernels.iter().zip(&class.offsets) {
                         found[1].push((place.source + offset, kernel, place.result));
@@ -185,5 +216,19 @@ mod tests {
                 assert_eq!(found, expected, "{options:?}");
             }
         }
+    }
+
+    #[test]
+    fn enormous_tables_are_refused_at_once() {
+        let refused = |options, size| {
+            let geometry = Conv2d::new(options, size).unwrap();
+            // One of the directions may be small.
+            let error = forward(&geometry).and_then(|_| backward(&geometry)).unwrap_err();
+            assert_eq!(error, Error::Overflow { op: OP, what: "a table of interleaved images" });
+        };
+        let plain = Conv2dOptions::new;
+        refused(plain(1, 1, [1, 1]), [1 << 20, 1 << 20]);
+        refused(plain(1, 1, [1 << 19, 1]), [1 << 20, 1]);
+        refused(Conv2dOptions { padding: [99, 99], ..plain(1, 1, [100, 100]) }, [100, 100]);
     }
 }

@@ -50,8 +50,12 @@ impl Direction {
 
 impl InterleavedConv2d {
     /// The convolution of `geometry`, for interleaved images.
-    pub fn new(geometry: Conv2d) -> InterleavedConv2d {
-        let (forward, backward) = (classes::forward(&geometry), classes::backward(&geometry));
+    ///
+    /// # Errors
+    /// [`Error::Overflow`] if the image or the kernel is so large that the tables of what meets what
+    /// would have more than 2²² entries.
+    pub fn new(geometry: Conv2d) -> Result<InterleavedConv2d, Error> {
+        let (forward, backward) = (classes::forward(&geometry)?, classes::backward(&geometry)?);
         let kernel_len = geometry.kernel_len();
         let columns = |class: &Class| {
             let channels = 0..geometry.group_inputs();
@@ -61,7 +65,7 @@ impl InterleavedConv2d {
         };
         let columns = forward.iter().map(columns).collect();
         let (forward, backward) = (Direction::new(forward), Direction::new(backward));
-        InterleavedConv2d { geometry, forward, backward, columns }
+        Ok(InterleavedConv2d { geometry, forward, backward, columns })
     }
 
     /// The sizes.
