@@ -5,20 +5,20 @@ use std::ops::Range;
 
 /// A slice whose parts are handed out to tasks on several threads, where they are not chunks that can
 /// be split off one behind the other.
-pub(crate) struct Disjoint<'a> {
-    start: *mut f32,
+pub(crate) struct Disjoint<'a, T> {
+    start: *mut T,
     len: usize,
-    slice: PhantomData<&'a mut [f32]>,
+    slice: PhantomData<&'a mut [T]>,
 }
 
-// SAFETY: it stands for an exclusive borrow of floats, which may be sent to and used by any thread;
-// that no two threads use the same floats is the promise of those who call `part`.
-unsafe impl Send for Disjoint<'_> {}
+// SAFETY: it stands for an exclusive borrow of elements that may be sent to other threads; that no two
+// threads use the same ones is the promise of those who call `part`.
+unsafe impl<T: Send> Send for Disjoint<'_, T> {}
 // SAFETY: as above.
-unsafe impl Sync for Disjoint<'_> {}
+unsafe impl<T: Send> Sync for Disjoint<'_, T> {}
 
-impl<'a> Disjoint<'a> {
-    pub(crate) fn new(slice: &'a mut [f32]) -> Disjoint<'a> {
+impl<'a, T> Disjoint<'a, T> {
+    pub(crate) fn new(slice: &'a mut [T]) -> Disjoint<'a, T> {
         Disjoint { start: slice.as_mut_ptr(), len: slice.len(), slice: PhantomData }
     }
 
@@ -31,7 +31,7 @@ impl<'a> Disjoint<'a> {
     /// If the range does not lie within the slice.
     #[inline(always)]
     #[expect(clippy::mut_from_ref, reason = "handing out disjoint parts is what the type is for")]
-    pub(crate) unsafe fn part(&self, range: Range<usize>) -> &mut [f32] {
+    pub(crate) unsafe fn part(&self, range: Range<usize>) -> &mut [T] {
         assert!(range.start <= range.end && range.end <= self.len, "a part of the slice");
         // SAFETY: the range lies within the slice that `self` borrows exclusively; the caller promises
         // that no other part overlaps it.
@@ -43,7 +43,7 @@ impl<'a> Disjoint<'a> {
     /// # Panics
     /// If `index` is larger than the length.
     #[inline(always)]
-    pub(crate) fn address(&self, index: usize) -> *mut f32 {
+    pub(crate) fn address(&self, index: usize) -> *mut T {
         assert!(index <= self.len, "an element of the slice");
         // Within the slice, or one past its end.
         self.start.wrapping_add(index)

@@ -16,7 +16,7 @@ pub(super) struct Band<'a> {
     /// `[grids][groups]`
     pub(super) weights: &'a [PackedA],
     /// The results of all images.
-    pub(super) out: &'a Disjoint<'a>,
+    pub(super) out: &'a Disjoint<'a, f32>,
     /// Where those of this image and group begin, `[rows, height, width]`.
     pub(super) first: usize,
     /// For the mean of each of this band's rows and the squares about it, `[rows]`, if wanted.

@@ -64,7 +64,7 @@ impl<B: Source> Product<'_, B> {
 /// these elements of C.
 struct Block<'a, B> {
     product: &'a Product<'a, B>,
-    c: &'a Disjoint<'a>,
+    c: &'a Disjoint<'a, f32>,
     row_stride: usize,
     columns: Range<usize>,
     panels: Range<usize>,

@@ -1,19 +1,28 @@
-//! Where work runs: on the calling thread or in a rayon pool that was handed in.
+//! Where work runs: on the calling thread alone, or also on those of a rayon pool.
+
+mod team;
 
 use crate::Error;
+use crate::disjoint::Disjoint;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::sync::Arc;
+use team::{Idle, Team};
 
 /// Below this many floating-point operations (or elements moved) a task list is run by the calling
-/// thread: handing it to sleeping workers costs more than it saves.
-const MIN_PARALLEL_WORK: usize = 1 << 19;
+/// thread: handing it out costs more than it saves.
+const MIN_PARALLEL_WORK: usize = 1 << 17;
 
 /// The threads that the operations may use.
 ///
 /// Work is cut by the problem's size only, so results have the same bits for any number of
 /// threads.
+///
+/// The calling thread always works too, beside at most `count - 1` threads of the pool. For some 100 µs
+/// after their last task these look for more in a busy loop, before they sleep or return to the pool: the
+/// operations of a network follow each other faster than a thread wakes up. If several threads call
+/// operations at a time, one of them has the pool's help, the others work alone.
 #[derive(Clone, Debug, Default)]
-pub struct Threads(Option<Arc<ThreadPool>>);
+pub struct Threads(Option<Arc<Team>>);
 
 impl Threads {
     /// The calling thread alone. No thread is started.
@@ -21,7 +30,8 @@ impl Threads {
         Threads(None)
     }
 
-    /// A pool of `count` threads of its own; for 1 the calling thread alone.
+    /// A pool of its own, for `count` threads together with the calling one; for 1 the calling thread
+    /// alone.
     ///
     /// # Errors
     /// [`Error::Invalid`] if `count` is 0, [`Error::ThreadPool`] if the system refuses the threads.
@@ -35,31 +45,26 @@ impl Threads {
             }),
             1 => Ok(Threads::serial()),
             _ => ThreadPoolBuilder::new()
-                .num_threads(count)
+                .num_threads(count - 1)
                 .thread_name(|i| format!("loupe-{i}"))
                 .build()
-                .map(|pool| Threads(Some(Arc::new(pool))))
+                .map(|pool| {
+                    Threads(Some(Arc::new(Team::new(Arc::new(pool), count - 1, Idle::Sleep))))
+                })
                 .map_err(|e| Error::ThreadPool { threads: count, reason: e.to_string() }),
         }
     }
 
-    /// An existing pool.
+    /// An existing pool, which is asked for help where an operation is worth it. It may have other work;
+    /// operations may be called from its own threads.
     pub fn from_pool(pool: Arc<ThreadPool>) -> Threads {
-        Threads(Some(pool))
+        let helpers = pool.current_num_threads() - 1;
+        Threads(Some(Arc::new(Team::new(pool, helpers, Idle::Leave))))
     }
 
     /// The number of threads, at least 1.
     pub fn count(&self) -> usize {
-        self.0.as_ref().map_or(1, |pool| pool.current_num_threads())
-    }
-
-    /// Runs `f` inside the pool, or on the calling thread if there is none. A long run of small
-    /// operations enters the pool once this way instead of once for each operation.
-    pub fn install<R: Send>(&self, f: impl FnOnce() -> R + Send) -> R {
-        match &self.0 {
-            Some(pool) => pool.install(f),
-            None => f(),
-        }
+        self.0.as_ref().map_or(1, |team| team.count())
     }
 
     /// Cuts each of `outputs` into chunks of its own length and calls `f(i, chunks)` with the `i`-th
@@ -78,58 +83,20 @@ impl Threads {
         for (output, chunk) in &outputs {
             assert!(output.len().div_ceil(*chunk) == tasks, "one chunk for each task");
         }
-        let list = Chunks { first: 0, tasks, outputs };
+        let outputs = outputs.map(|(output, chunk)| (output.len(), chunk, Disjoint::new(output)));
+        let run = |task: usize| {
+            f(
+                task,
+                outputs.each_ref().map(|(len, chunk, output)| {
+                    let start = task * chunk;
+                    // SAFETY: a task's chunk, of which no other task has an element; each task runs once.
+                    unsafe { output.part(start..(*len).min(start + chunk)) }
+                }),
+            );
+        };
         match &self.0 {
-            Some(pool) if tasks > 1 && work >= MIN_PARALLEL_WORK => {
-                pool.install(|| list.run_parallel(&f));
-            }
-            _ => list.run_serial(&f),
-        }
-    }
-}
-
-/// Tasks `first` to `first + tasks`, with the parts of the outputs that they own.
-struct Chunks<'a, T, const N: usize> {
-    first: usize,
-    tasks: usize,
-    outputs: [(&'a mut [T], usize); N],
-}
-
-impl<'a, T: Send, const N: usize> Chunks<'a, T, N> {
-    /// The first `count` tasks and the others.
-    fn split(self, count: usize) -> (Self, Self) {
-        let mut rest = self.outputs.each_ref().map(|&(_, chunk)| (&mut [][..], chunk));
-        let mut n = 0;
-        let outputs = self.outputs.map(|(output, chunk)| {
-            let (head, tail) = output.split_at_mut((count * chunk).min(output.len()));
-            rest[n].0 = tail;
-            n += 1;
-            (head, chunk)
-        });
-        let (first, tasks) = (self.first, self.tasks);
-        (
-            Chunks { first, tasks: count, outputs },
-            Chunks { first: first + count, tasks: tasks - count, outputs: rest },
-        )
-    }
-
-    fn run_serial(self, f: &impl Fn(usize, [&mut [T]; N])) {
-        let mut rest = self;
-        while rest.tasks > 0 {
-            let (head, tail) = rest.split(1);
-            f(head.first, head.outputs.map(|(output, _)| output));
-            rest = tail;
-        }
-    }
-
-    fn run_parallel(self, f: &(impl Fn(usize, [&mut [T]; N]) + Sync)) {
-        match self.tasks {
-            0 => {}
-            1 => f(self.first, self.outputs.map(|(output, _)| output)),
-            tasks => {
-                let (head, tail) = self.split(tasks / 2);
-                rayon::join(|| head.run_parallel(f), || tail.run_parallel(f));
-            }
+            Some(team) if tasks > 1 && work >= MIN_PARALLEL_WORK => team.run(tasks, &run),
+            _ => (0..tasks).for_each(run),
         }
     }
 }

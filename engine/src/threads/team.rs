@@ -1,0 +1,310 @@
+//! Helpers of a loop over tasks.
+//!
+//! The caller of a loop works on its tasks itself; threads of the pool that are awake take tasks too.
+//! So a loop never waits for a thread to wake up, only for tasks that a thread has already taken, and a
+//! loop within a task cannot wait for itself. Between loops a helper looks for work for a while before it
+//! sleeps: the loops of a training step follow each other within microseconds, waking up takes longer.
+
+use rayon::ThreadPool;
+use std::any::Any;
+use std::hint::spin_loop;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
+
+/// How long a helper without work stays awake.
+const AWAKE: Duration = Duration::from_micros(100);
+/// Looks for work between two looks at the clock.
+const SPINS: usize = 64;
+
+/// What helpers do when they have been idle for [`AWAKE`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Idle {
+    /// Sleep until the next loop: the pool has no other work.
+    Sleep,
+    /// Give their threads back to the pool, which may have other work.
+    Leave,
+}
+
+/// A pool's threads as helpers.
+#[derive(Debug)]
+pub(super) struct Team {
+    pool: Arc<ThreadPool>,
+    /// The most helpers at a time.
+    most: usize,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    idle: Idle,
+    /// A loop is running.
+    busy: AtomicBool,
+    /// No more loops will come.
+    closed: AtomicBool,
+    /// Tasks of the loop that nobody has taken.
+    remaining: AtomicUsize,
+    /// Tasks of the loop that are not finished.
+    unfinished: AtomicUsize,
+    /// The loop. Only who has taken a task may look at it: until that task is finished it exists.
+    job: AtomicPtr<Job>,
+    /// Helpers that look for work, or have been sent for.
+    helpers: AtomicUsize,
+    sleepers: AtomicUsize,
+    /// Threads that sleep where they cannot be found otherwise.
+    asleep: Mutex<Vec<Thread>>,
+    /// What a task panicked with.
+    panic: Mutex<Option<Box<dyn Any + Send>>>,
+}
+
+/// A loop: the function, and how to call it.
+#[derive(Debug)]
+struct Job {
+    function: *const (),
+    call: unsafe fn(*const (), usize),
+}
+
+impl Team {
+    /// Up to `most` threads of the pool as helpers.
+    pub(super) fn new(pool: Arc<ThreadPool>, most: usize, idle: Idle) -> Team {
+        let shared = Shared {
+            idle,
+            busy: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+            remaining: AtomicUsize::new(0),
+            unfinished: AtomicUsize::new(0),
+            job: AtomicPtr::new(ptr::null_mut()),
+            helpers: AtomicUsize::new(0),
+            sleepers: AtomicUsize::new(0),
+            asleep: Mutex::new(Vec::new()),
+            panic: Mutex::new(None),
+        };
+        Team { pool, most, shared: Arc::new(shared) }
+    }
+
+    /// The most threads that work on a loop: the helpers and the caller.
+    pub(super) fn count(&self) -> usize {
+        self.most + 1
+    }
+
+    /// Calls `f` with every number below `tasks` once. If another loop of the team is running, the
+    /// calling thread does all of them.
+    ///
+    /// # Panics
+    /// If a call panics, after all others have been made.
+    pub(super) fn run<F: Fn(usize) + Sync>(&self, tasks: usize, f: &F) {
+        /// # Safety
+        /// `function` points to an `F`.
+        unsafe fn call<F: Fn(usize)>(function: *const (), task: usize) {
+            // SAFETY: the caller's promise.
+            unsafe { (*function.cast::<F>())(task) }
+        }
+        let shared = &*self.shared;
+        // Acquire: the loop that ended before is seen as ended.
+        if shared.busy.swap(true, Ordering::Acquire) {
+            (0..tasks).for_each(f);
+            return;
+        }
+        let mut job = Job { function: ptr::from_ref(f).cast(), call: call::<F> };
+        shared.unfinished.store(tasks, Ordering::Relaxed);
+        shared.job.store(&raw mut job, Ordering::Relaxed);
+        // Releases the stores above to those who take a task. Sequentially consistent with the sleepers'
+        // counting, so that either this thread sees a sleeper or the sleeper sees the tasks.
+        shared.remaining.store(tasks, Ordering::SeqCst);
+        self.call_helpers(tasks - 1);
+        // SAFETY: the tasks taken are those of this loop, whose job lives until the end of this function.
+        while shared.take().is_some_and(|task| unsafe { shared.run_task(task) }) {}
+        let mut spins = 0_u32;
+        // Acquire: what the helpers have written is seen.
+        while shared.unfinished.load(Ordering::Acquire) > 0 {
+            // A helper may have been suspended by the system in the middle of its task.
+            if spins < 10_000 {
+                spin_loop()
+            } else {
+                thread::yield_now()
+            }
+            spins = spins.saturating_add(1);
+        }
+        let panic = shared.panic.lock().unwrap_or_else(PoisonError::into_inner).take();
+        shared.busy.store(false, Ordering::Release);
+        if let Some(panic) = panic {
+            resume_unwind(panic);
+        }
+    }
+
+    /// Sees to it that up to `wanted` helpers look for work soon.
+    fn call_helpers(&self, wanted: usize) {
+        let wanted = wanted.min(self.most);
+        if self.shared.sleepers.load(Ordering::SeqCst) > 0 {
+            let mut asleep = self.shared.asleep.lock().unwrap_or_else(PoisonError::into_inner);
+            asleep.drain(..).for_each(|thread| thread.unpark());
+        }
+        while self.shared.helpers.load(Ordering::Relaxed) < wanted {
+            self.shared.helpers.fetch_add(1, Ordering::Relaxed);
+            let shared = self.shared.clone();
+            self.pool.spawn(move || {
+                shared.help();
+                shared.helpers.fetch_sub(1, Ordering::Relaxed);
+            });
+        }
+    }
+}
+
+impl Drop for Team {
+    fn drop(&mut self) {
+        self.shared.closed.store(true, Ordering::SeqCst);
+        let mut asleep = self.shared.asleep.lock().unwrap_or_else(PoisonError::into_inner);
+        asleep.drain(..).for_each(|thread| thread.unpark());
+    }
+}
+
+impl Shared {
+    /// Takes a task of the loop that is running, if one is left.
+    fn take(&self) -> Option<usize> {
+        // Acquire: the job is seen that was stored before the tasks.
+        self.remaining
+            .fetch_update(Ordering::Acquire, Ordering::Relaxed, |remaining| {
+                remaining.checked_sub(1)
+            })
+            .ok()
+            .map(|remaining| remaining - 1)
+    }
+
+    /// Runs a task; always true.
+    ///
+    /// # Safety
+    /// The task was taken, and is run only here.
+    unsafe fn run_task(&self, task: usize) -> bool {
+        let run = || {
+            // SAFETY: a task of the loop is taken and not finished, so `Team::run` has not returned and
+            // the job, its function and their types are what it stored.
+            unsafe {
+                let job = &*self.job.load(Ordering::Relaxed);
+                (job.call)(job.function, task);
+            }
+        };
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {
+            *self.panic.lock().unwrap_or_else(PoisonError::into_inner) = Some(panic);
+        }
+        // Release: what the task has written is seen by the caller of the loop.
+        self.unfinished.fetch_sub(1, Ordering::Release);
+        true
+    }
+
+    /// What a helper does: takes tasks for as long as loops come.
+    fn help(&self) {
+        let mut idle_since = None;
+        while !self.closed.load(Ordering::Relaxed) {
+            for _ in 0..SPINS {
+                // A look that writes nothing: helpers that wait do not disturb each other.
+                if self.remaining.load(Ordering::Relaxed) > 0 {
+                    // SAFETY: the task has just been taken.
+                    while self.take().is_some_and(|task| unsafe { self.run_task(task) }) {
+                        idle_since = None;
+                    }
+                }
+                spin_loop();
+            }
+            let since = *idle_since.get_or_insert_with(Instant::now);
+            if since.elapsed() >= AWAKE {
+                match self.idle {
+                    Idle::Leave => return,
+                    Idle::Sleep => self.sleep(),
+                }
+                idle_since = None;
+            }
+        }
+    }
+
+    /// Sleeps until there are tasks, or perhaps less long.
+    fn sleep(&self) {
+        self.asleep.lock().unwrap_or_else(PoisonError::into_inner).push(thread::current());
+        self.sleepers.fetch_add(1, Ordering::SeqCst);
+        // Whoever stores tasks or the end after this look sees the sleeper, and wakes it.
+        let has_work =
+            self.remaining.load(Ordering::SeqCst) > 0 || self.closed.load(Ordering::SeqCst);
+        if !has_work {
+            thread::park();
+        }
+        self.sleepers.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rayon::ThreadPoolBuilder;
+
+    fn team(threads: usize, idle: Idle) -> Team {
+        let pool = ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        Team::new(Arc::new(pool), threads - 1, idle)
+    }
+
+    /// Runs a loop and checks that every task ran once.
+    fn check(team: &Team, tasks: usize, pause: impl Fn(usize) + Sync) {
+        let runs: Vec<AtomicUsize> = (0..tasks).map(|_| AtomicUsize::new(0)).collect();
+        team.run(tasks, &|task| {
+            pause(task);
+            runs[task].fetch_add(1, Ordering::Relaxed);
+        });
+        assert!(runs.iter().all(|runs| runs.load(Ordering::Relaxed) == 1));
+    }
+
+    #[test]
+    fn every_task_runs_once_in_many_loops() {
+        for idle in [Idle::Sleep, Idle::Leave] {
+            let team = team(4, idle);
+            for round in 0..2000 {
+                check(&team, 1 + round % 7, |_| {});
+                if round % 500 == 0 {
+                    // Long enough for the helpers to fall asleep or leave.
+                    thread::sleep(3 * AWAKE);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn helpers_do_help() {
+        for idle in [Idle::Sleep, Idle::Leave] {
+            let team = team(2, idle);
+            let barrier = std::sync::Barrier::new(2);
+            for _ in 0..3 {
+                // Neither task can finish without the other running.
+                check(&team, 2, |_| drop(barrier.wait()));
+                thread::sleep(3 * AWAKE);
+            }
+        }
+    }
+
+    #[test]
+    fn loops_within_tasks_and_beside_each_other_run_too() {
+        let team = team(3, Idle::Leave);
+        check(&team, 5, |_| check(&team, 4, |_| {}));
+        thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| (0..500).for_each(|_| check(&team, 3, |_| {})));
+            }
+        });
+        team.pool.install(|| check(&team, 5, |_| {}));
+    }
+
+    #[test]
+    fn a_panic_of_a_task_reaches_the_caller_after_the_others_have_run() {
+        let team = team(3, Idle::Sleep);
+        for panicking in 0..8 {
+            let runs = AtomicUsize::new(0);
+            let run = |task| {
+                assert!(task != panicking, "task {task}");
+                runs.fetch_add(1, Ordering::Relaxed);
+            };
+            let panic = catch_unwind(AssertUnwindSafe(|| team.run(8, &run))).unwrap_err();
+            assert_eq!(*panic.downcast::<String>().unwrap(), format!("task {panicking}"));
+            assert_eq!(runs.into_inner(), 7);
+            check(&team, 8, |_| {});
+        }
+    }
+}
