@@ -50,11 +50,13 @@ pub(crate) fn corrected(squares: f32, sum: f32, count: f32) -> f32 {
     if corrected < 0.0 { 0.0 } else { corrected }
 }
 
-/// Means and squares about them, `[runs, channels]`, of runs of `run_len` values.
+/// Means and squares about them of runs of `run_len` values: those of the channels of a run one behind the
+/// other, those of the next run `stride` floats behind.
 #[derive(Clone, Copy)]
 pub(crate) struct Runs<'a> {
     pub(crate) run_len: usize,
     pub(crate) runs: usize,
+    pub(crate) stride: usize,
     pub(crate) means: &'a [f32],
     /// Empty where a run is a single value.
     pub(crate) squares: &'a [f32],
@@ -77,17 +79,16 @@ impl Runs<'_> {
             let first = task * COLUMNS;
             let (means, squares) = (&self.means[first..], self.squares.get(first..));
             let runs = Runs { means, squares: squares.unwrap_or_default(), ..*self };
-            cx.isa().run(Merge { runs, stride: channels, outputs });
+            cx.isa().run(Merge { runs, outputs });
         });
     }
 }
 
-struct Merge<'a> {
-    runs: Runs<'a>,
-    /// The number of channels of all tasks.
-    stride: usize,
+/// [`Runs::merge`] of as many channels as the outputs have.
+pub(crate) struct Merge<'a> {
+    pub(crate) runs: Runs<'a>,
     /// Mean, squares, and space for two intermediate sums.
-    outputs: [&'a mut [f32]; 4],
+    pub(crate) outputs: [&'a mut [f32]; 4],
 }
 
 impl Kernel for Merge<'_> {
@@ -95,7 +96,7 @@ impl Kernel for Merge<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Merge { runs: Runs { run_len, runs, means, squares }, stride, outputs } = self;
+        let Merge { runs: Runs { run_len, runs, stride, means, squares }, outputs } = self;
         let [mean, total, distance, within] = outputs;
         let (count, width) = (runs as f32, mean.len());
 

@@ -120,7 +120,7 @@ pub fn conv2d_fused(
         let part_len = view.planes.band * width;
         merge_parts([&mut *means, &mut *squares], rows, part_len, height * width);
         let (means, squares) = (&means[..runs], &squares[..runs]);
-        let runs = Runs { run_len: height * width, runs: batch, means, squares };
+        let runs = Runs { run_len: height * width, runs: batch, stride: channels, means, squares };
         runs.merge(cx, [&mut *mean, &mut *variance], rest);
         let count = (batch * height * width) as f32;
         variance.iter_mut().for_each(|squares| *squares /= count);

@@ -2,7 +2,7 @@
 
 use super::{BLOCK, invalid, sum_blocks};
 use crate::error::expect_len;
-use crate::simd::{Kernel, Simd, exp, fold, ln, update, update_fold};
+use crate::simd::{Kernel, Simd, exp, fold, largest, ln, update, update_fold};
 use crate::{Context, Error};
 use std::ops::Range;
 
@@ -209,23 +209,14 @@ impl<'a> Softmax<'a> {
     /// exponential exceeds 1.
     #[inline(always)]
     fn of<S: Simd>(simd: S, logits: &[f32], mut memory: Option<&'a mut [f32]>) -> Softmax<'a> {
-        let lowest = [simd.splat(f32::NEG_INFINITY)];
-        let [lanes] = update_fold(
-            simd,
-            [logits],
-            [],
-            lowest,
-            #[inline(always)]
-            |[largest], [x], []| ([simd.max(x, largest)], []),
-        );
-        let largest = simd.to_array(lanes).into_iter().fold(f32::NEG_INFINITY, f32::max);
+        let largest =
+            simd.to_array(largest(simd, logits)).into_iter().fold(f32::NEG_INFINITY, f32::max);
         let offset = simd.splat(largest);
         let [sum] = match &mut memory {
             Some(memory) => update_fold(
                 simd,
                 [logits],
                 [memory],
-                [simd.zero()],
                 #[inline(always)]
                 |[sum], [x], [_]| {
                     let e = exp(simd, simd.sub(x, offset));

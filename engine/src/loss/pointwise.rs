@@ -125,7 +125,6 @@ impl<L: Pointwise> Kernel for Block<'_, L> {
                     simd,
                     inputs,
                     [gradient],
-                    [simd.zero()],
                     #[inline(always)]
                     |[sum], [x, t], [_]| {
                         let (value, derivative) = loss.apply(simd, x, t);

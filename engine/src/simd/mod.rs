@@ -19,7 +19,7 @@ mod x86;
 pub use isa::{Isa, Tier};
 pub(crate) use math::{exp, leaky_relu, ln, ln_1p, sigmoid};
 pub(crate) use rows::{SumRows, column_sums};
-pub(crate) use slices::{fold, map, update, update_fold};
+pub(crate) use slices::{fold, largest, load, map, store, update, update_fold};
 
 /// Number of `f32` lanes in every vector, on every tier.
 pub const LANES: usize = 16;

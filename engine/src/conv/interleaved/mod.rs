@@ -122,7 +122,7 @@ impl InterleavedConv2d {
             let (means, rest) = scratch.split_at_mut(runs);
             let (squares, rest) = rest.split_at_mut(runs);
             product.run(cx, weights, y, Some([&mut *means, &mut *squares]));
-            let runs = Runs { run_len, runs: units, means, squares };
+            let runs = Runs { run_len, runs: units, stride: channels, means, squares };
             runs.merge(cx, [&mut *mean, &mut *variance], rest);
             let count = (units * run_len) as f32;
             variance.iter_mut().for_each(|squares| *squares /= count);

@@ -228,12 +228,10 @@ impl Kernel for Task<'_> {
             for (i, ((x, dy, dx), c)) in runs.zip(norm.channels_from(first)).enumerate() {
                 let [mean, scale, average, steepness] =
                     [mean[c], scale[c], average[c], steepness[c]].map(|v| simd.splat(v));
-                let start = [simd.zero()];
                 let [sum] = update_fold(
                     simd,
                     [x, dy],
                     [dx],
-                    start,
                     #[inline(always)]
                     |[sum], [x, dy], _| {
                         let dx = gradient(simd, slope, [x, dy, mean, scale, average, steepness]);

@@ -11,11 +11,15 @@
 mod backward;
 mod statistics;
 mod sums;
+mod unit;
 
 pub use backward::{
     BatchNormBackward, BatchNormGradients, batch_norm_backward, batch_norm_backward_running,
 };
 pub use statistics::{batch_statistics, update_running_statistics};
+pub use unit::{
+    UnitConstants, UnitGradient, UnitLayout, UnitNorm, gradient_constants, scales, sum_units,
+};
 
 use super::{Affine, TASK, check_eps};
 use crate::buffer::with_scratch;

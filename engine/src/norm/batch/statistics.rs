@@ -33,7 +33,13 @@ pub fn batch_statistics(
     }
     let (channels, runs) = (norm.channels, norm.batch * norm.channels);
     let merge = |means: &[f32], squares: &[f32], outputs, scratch: &mut [f32]| {
-        let runs = moments::Runs { run_len: norm.spatial, runs: norm.batch, means, squares };
+        let runs = moments::Runs {
+            run_len: norm.spatial,
+            runs: norm.batch,
+            stride: channels,
+            means,
+            squares,
+        };
         runs.merge(cx, outputs, scratch);
     };
     if norm.spatial == 1 {
