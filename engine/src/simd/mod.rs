@@ -13,6 +13,7 @@ mod math;
 mod portable;
 mod rows;
 mod slices;
+mod transpose;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
@@ -20,6 +21,7 @@ pub use isa::{Isa, Tier};
 pub(crate) use math::{exp, leaky_relu, ln, ln_1p, sigmoid};
 pub(crate) use rows::{SumRows, column_sums};
 pub(crate) use slices::{fold, largest, load, map, store, update, update_fold};
+pub(crate) use transpose::transpose;
 
 /// Number of `f32` lanes in every vector, on every tier.
 pub const LANES: usize = 16;
@@ -122,6 +124,9 @@ pub(crate) trait Simd: Copy {
     /// The sum of the lanes: `i` and `i + 8` are added first, then `i` and `i + 4`, `i + 2`,
     /// `i + 1`.
     fn sum(self, v: Self::Vector) -> f32;
+
+    /// Lane `j` of vector `i` becomes lane `i` of vector `j`.
+    fn transpose(self, v: [Self::Vector; LANES]) -> [Self::Vector; LANES];
 
     /// All lanes 0.
     #[inline(always)]

@@ -2,7 +2,7 @@
 //! x86-64, NEON on Arm, SIMD128 on WASM where enabled. The only file that names `wide`.
 
 use super::{EXPONENT_SHIFT, LANES, SQRT_HALF, Simd};
-use wide::f32x16;
+use wide::{f32x4, f32x16};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Portable;
@@ -132,5 +132,23 @@ impl Simd for Portable {
         let v: [f32; 8] = std::array::from_fn(|i| v[i] + v[i + 8]);
         let v: [f32; 4] = std::array::from_fn(|i| v[i] + v[i + 4]);
         (v[0] + v[2]) + (v[1] + v[3])
+    }
+
+    #[inline(always)]
+    fn transpose(self, v: [f32x16; LANES]) -> [f32x16; LANES] {
+        let rows = v.map(f32x16::to_array);
+        let mut out = [[0.0; LANES]; LANES];
+        // Blocks of 4 × 4 elements.
+        for i in (0..LANES).step_by(4) {
+            for j in (0..LANES).step_by(4) {
+                let block = f32x4::transpose(std::array::from_fn(|r| {
+                    f32x4::from(std::array::from_fn(|c| rows[i + r][j + c]))
+                }));
+                for c in 0..4 {
+                    out[j + c][i..i + 4].copy_from_slice(&block[c].to_array());
+                }
+            }
+        }
+        out.map(f32x16::from)
     }
 }

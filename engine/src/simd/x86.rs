@@ -188,6 +188,51 @@ impl Simd for Avx2 {
         // SAFETY: the token proves AVX2.
         unsafe { sum8(_mm256_add_ps(v.0, v.1)) }
     }
+
+    #[inline(always)]
+    fn transpose(self, v: [Pair; LANES]) -> [Pair; LANES] {
+        // The four quarters of the matrix; the upper right and the lower left one change places.
+        // SAFETY: the token proves AVX2.
+        let (a, b, c, d) = unsafe {
+            (
+                transpose8(std::array::from_fn(|i| v[i].0)),
+                transpose8(std::array::from_fn(|i| v[i + 8].0)),
+                transpose8(std::array::from_fn(|i| v[i].1)),
+                transpose8(std::array::from_fn(|i| v[i + 8].1)),
+            )
+        };
+        std::array::from_fn(|i| if i < 8 { Pair(a[i], b[i]) } else { Pair(c[i - 8], d[i - 8]) })
+    }
+}
+
+/// Lane `j` of vector `i` becomes lane `i` of vector `j`.
+///
+/// # Safety
+/// The CPU has AVX.
+#[inline(always)]
+unsafe fn transpose8(v: [__m256; 8]) -> [__m256; 8] {
+    // Within each half of 128 bits, blocks of 4 × 4 are transposed; then the halves of vectors that
+    // are 4 apart come together.
+    let mut t = v;
+    // SAFETY: the caller promises AVX.
+    unsafe {
+        for i in [0, 4] {
+            let a = _mm256_unpacklo_ps(v[i], v[i + 1]);
+            let b = _mm256_unpackhi_ps(v[i], v[i + 1]);
+            let c = _mm256_unpacklo_ps(v[i + 2], v[i + 3]);
+            let d = _mm256_unpackhi_ps(v[i + 2], v[i + 3]);
+            t[i] = _mm256_shuffle_ps::<0x44>(a, c);
+            t[i + 1] = _mm256_shuffle_ps::<0xee>(a, c);
+            t[i + 2] = _mm256_shuffle_ps::<0x44>(b, d);
+            t[i + 3] = _mm256_shuffle_ps::<0xee>(b, d);
+        }
+        let mut out = t;
+        for i in 0..4 {
+            out[i] = _mm256_permute2f128_ps::<0x20>(t[i], t[i + 4]);
+            out[i + 4] = _mm256_permute2f128_ps::<0x31>(t[i], t[i + 4]);
+        }
+        out
+    }
 }
 
 /// [`Simd::split_exponent`] of eight lanes.
@@ -366,5 +411,40 @@ impl Simd for Avx512 {
     fn sum(self, v: __m512) -> f32 {
         // SAFETY: the token proves AVX-512 F and DQ, and with them AVX.
         unsafe { sum8(_mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps::<1>(v))) }
+    }
+
+    #[inline(always)]
+    fn transpose(self, v: [__m512; LANES]) -> [__m512; LANES] {
+        let (mut t, mut u, mut out) = (v, v, v);
+        // SAFETY: the token proves AVX-512 F.
+        unsafe {
+            // Within each quarter of 128 bits, blocks of 4 × 4 are transposed: element q of t[4 g + j]
+            // is column 4 q + j of the rows 4 g to 4 g + 3.
+            for g in [0, 4, 8, 12] {
+                let a = _mm512_unpacklo_ps(v[g], v[g + 1]);
+                let b = _mm512_unpackhi_ps(v[g], v[g + 1]);
+                let c = _mm512_unpacklo_ps(v[g + 2], v[g + 3]);
+                let d = _mm512_unpackhi_ps(v[g + 2], v[g + 3]);
+                t[g] = _mm512_shuffle_ps::<0x44>(a, c);
+                t[g + 1] = _mm512_shuffle_ps::<0xee>(a, c);
+                t[g + 2] = _mm512_shuffle_ps::<0x44>(b, d);
+                t[g + 3] = _mm512_shuffle_ps::<0xee>(b, d);
+            }
+            // Then the 4 × 4 quarters of the vectors 4 apart are, in two steps: first the quarters
+            // 0 and 2, or 1 and 3, of two vectors come together, then those of all four.
+            for j in 0..4 {
+                u[j] = _mm512_shuffle_f32x4::<0x88>(t[j], t[j + 4]);
+                u[j + 4] = _mm512_shuffle_f32x4::<0xdd>(t[j], t[j + 4]);
+                u[j + 8] = _mm512_shuffle_f32x4::<0x88>(t[j + 8], t[j + 12]);
+                u[j + 12] = _mm512_shuffle_f32x4::<0xdd>(t[j + 8], t[j + 12]);
+            }
+            for j in 0..4 {
+                out[j] = _mm512_shuffle_f32x4::<0x88>(u[j], u[j + 8]);
+                out[j + 4] = _mm512_shuffle_f32x4::<0x88>(u[j + 4], u[j + 12]);
+                out[j + 8] = _mm512_shuffle_f32x4::<0xdd>(u[j], u[j + 8]);
+                out[j + 12] = _mm512_shuffle_f32x4::<0xdd>(u[j + 4], u[j + 12]);
+            }
+        }
+        out
     }
 }

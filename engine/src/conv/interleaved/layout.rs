@@ -2,7 +2,7 @@
 
 use crate::conv::geometry::OP;
 use crate::error::expect_len;
-use crate::simd::LANES;
+use crate::simd::{Kernel, LANES, Simd, transpose};
 use crate::{Context, Error};
 
 /// Images `[N, len]` to `[N / 16, len, 16]`.
@@ -14,16 +14,7 @@ pub fn interleave(cx: &Context, image_len: usize, x: &[f32], out: &mut [f32]) ->
     let unit = check(image_len, x, out)?;
     cx.threads().for_each_chunk(out.len() / unit, out.len(), [(out, unit)], |task, [out]| {
         let x = &x[task * unit..][..unit];
-        // Sixteen pixels of sixteen images at a time, so that what is read stays in the cache until
-        // it is written.
-        for (block, out) in out.chunks_mut(LANES * LANES).enumerate() {
-            for (lane, image) in x.chunks_exact(image_len).enumerate() {
-                let pixels = &image[block * LANES..][..out.len() / LANES];
-                for (out, &pixel) in out.chunks_exact_mut(LANES).zip(pixels) {
-                    out[lane] = pixel;
-                }
-            }
-        }
+        cx.isa().run(Transpose { x, size: [LANES, image_len], out });
     });
     Ok(())
 }
@@ -41,13 +32,26 @@ pub fn deinterleave(
     let unit = check(image_len, x, out)?;
     cx.threads().for_each_chunk(out.len() / unit, out.len(), [(out, unit)], |task, [out]| {
         let x = &x[task * unit..][..unit];
-        for (lane, image) in out.chunks_exact_mut(image_len).enumerate() {
-            for (pixel, x) in image.iter_mut().zip(x.chunks_exact(LANES)) {
-                *pixel = x[lane];
-            }
-        }
+        cx.isa().run(Transpose { x, size: [image_len, LANES], out });
     });
     Ok(())
+}
+
+/// One group: a matrix of `size` with rows and columns exchanged.
+struct Transpose<'a> {
+    x: &'a [f32],
+    size: [usize; 2],
+    out: &'a mut [f32],
+}
+
+impl Kernel for Transpose<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Transpose { x, size, out } = self;
+        transpose(simd, x, size[1], size, out, size[0]);
+    }
 }
 
 /// The length of 16 images.
@@ -67,11 +71,12 @@ fn check(image_len: usize, x: &[f32], out: &[f32]) -> Result<usize, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Isa, Threads};
 
     #[test]
     fn interleaving_turns_images_and_pixels_round() {
-        let cx = Context::serial();
-        for len in [1, 15, 16, 17, 50] {
+        for (isa, len) in Isa::available().flat_map(|isa| [1, 15, 16, 17, 50].map(|n| (isa, n))) {
+            let cx = Context::new(isa, Threads::serial());
             let x: Vec<f32> = (0..32 * len).map(|i| i as f32).collect();
             let (mut out, mut back) = (vec![f32::NAN; x.len()], vec![f32::NAN; x.len()]);
             interleave(&cx, len, &x, &mut out).unwrap();
