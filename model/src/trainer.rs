@@ -5,7 +5,7 @@ use crate::loss::Loss;
 use crate::network::Network;
 use crate::optim::{Optimizer, OptimizerOptions};
 use crate::parameters::TensorInfo;
-use crate::plan::{GradientBuffers, Plan};
+use crate::plan::Plan;
 use loupe_engine::{Buffer, Context};
 
 /// A network that is being trained.
@@ -39,7 +39,6 @@ pub struct Trainer {
 #[derive(Debug)]
 struct Prepared {
     plan: Plan,
-    buffers: GradientBuffers,
     targets: Buffer,
 }
 
@@ -118,15 +117,14 @@ impl Trainer {
     ) -> Result<f32, Error> {
         self.prepare(batch)?;
         let Trainer { cx, network, loss, optimizer, gradients, prepared } = self;
-        let Prepared { plan, buffers, targets } =
+        let Prepared { plan, targets } =
             prepared.iter_mut().find(|prepared| prepared.plan.batch() == batch).expect("prepared");
         fill(plan.input_mut(), targets)?;
         plan.forward_training(cx, network)?;
-        let output = plan.output();
+        let (output, gradient) = plan.output_and_gradient();
         let outputs = output.len() / batch;
-        let gradient = Some(buffers.output_mut(output.len()));
-        let value = loss.evaluate(cx, outputs, output, targets, gradient)?;
-        plan.backward(cx, network, buffers, gradients)?;
+        let value = loss.evaluate(cx, outputs, output, targets, Some(gradient))?;
+        plan.backward(cx, network, gradients)?;
         optimizer.step(cx, &mut network.parameters, gradients)?;
         Ok(value)
     }
@@ -138,10 +136,9 @@ impl Trainer {
         let at = match known {
             Some(at) => at,
             None => {
-                let plan = Plan::new(&self.network, batch)?;
-                let (buffers, targets) =
-                    (plan.gradient_buffers(), Buffer::zeros(plan.output().len()));
-                self.prepared.push(Prepared { plan, buffers, targets });
+                let plan = Plan::for_training(&self.network, batch)?;
+                let targets = Buffer::zeros(plan.output().len());
+                self.prepared.push(Prepared { plan, targets });
                 self.prepared.len() - 1
             }
         };

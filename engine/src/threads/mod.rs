@@ -69,11 +69,11 @@ impl Threads {
 
     /// Cuts each of `outputs` into chunks of its own length and calls `f(i, chunks)` with the `i`-th
     /// chunk of each, in any order, on any thread. `work` is the whole list's amount of work in
-    /// operations.
+    /// operations: little work stays on the calling thread.
     ///
     /// # Panics
-    /// If an output is not `tasks` chunks long; the last chunk may be shorter.
-    pub(crate) fn for_each_chunk<T: Send, const N: usize>(
+    /// If an output is not `tasks` chunks long, of which the last may be shorter, or a chunk is empty.
+    pub fn for_each_chunk<T: Send, const N: usize>(
         &self,
         tasks: usize,
         work: usize,

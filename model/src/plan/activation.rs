@@ -1,7 +1,7 @@
 //! An activation that no convolution in front of it has taken in.
 
-use super::{Backward, Forward};
 use crate::Error;
+use loupe_engine::Context;
 use loupe_engine::activation::{
     leaky_relu, leaky_relu_backward, relu, relu_backward, sigmoid, sigmoid_backward,
 };
@@ -14,18 +14,18 @@ pub(super) enum Activation {
 }
 
 impl Activation {
-    pub(super) fn forward(self, pass: &Forward<'_>, x: &[f32], y: &mut [f32]) -> Result<(), Error> {
+    pub(super) fn forward(self, cx: &Context, x: &[f32], y: &mut [f32]) -> Result<(), Error> {
         match self {
-            Activation::LeakyRelu { negative_slope } => leaky_relu(pass.cx, negative_slope, x, y),
-            Activation::Relu => relu(pass.cx, x, y),
-            Activation::Sigmoid => sigmoid(pass.cx, x, y),
+            Activation::LeakyRelu { negative_slope } => leaky_relu(cx, negative_slope, x, y),
+            Activation::Relu => relu(cx, x, y),
+            Activation::Sigmoid => sigmoid(cx, x, y),
         }?;
         Ok(())
     }
 
     pub(super) fn backward(
         self,
-        pass: &Backward<'_>,
+        cx: &Context,
         x: &[f32],
         y: &[f32],
         dy: &[f32],
@@ -33,10 +33,10 @@ impl Activation {
     ) -> Result<(), Error> {
         match self {
             Activation::LeakyRelu { negative_slope } => {
-                leaky_relu_backward(pass.cx, negative_slope, x, dy, dx)
+                leaky_relu_backward(cx, negative_slope, x, dy, dx)
             }
-            Activation::Relu => relu_backward(pass.cx, x, dy, dx),
-            Activation::Sigmoid => sigmoid_backward(pass.cx, y, dy, dx),
+            Activation::Relu => relu_backward(cx, x, dy, dx),
+            Activation::Sigmoid => sigmoid_backward(cx, y, dy, dx),
         }?;
         Ok(())
     }

@@ -1,32 +1,22 @@
 //! A network and a batch size made ready to run: every buffer placed, neighbouring layers fused.
 //!
-//! A plan is a chain of *nodes*. Each is one layer, or several that have a common kernel: `Conv2d`,
-//! `LeakyReLU` (or `ReLU`) and `BatchNorm2d` become one node whose activation and batch statistics
-//! are by-products of the convolution. `View`s disappear. Value 0 is the input, value `i + 1` what
-//! node `i` makes of value `i`. Running a plan allocates nothing.
-//!
-//! Where the batch size is a multiple of 16 and images are small, values are *interleaved*: groups of 16
-//! images, the images innermost (see [`loupe_engine::conv::InterleavedConv2d`]). Only what the caller
-//! writes and reads has one image behind the other.
+//! There are two kinds of plans. In a [unit plan](units) the batch is cut into units that fit a core's own
+//! cache, and a thread does all it can with a unit before it takes the next: that is for small images. In a
+//! [layer plan](layers) every operation runs over the whole batch: that works for all networks. Running
+//! either allocates nothing.
 
 mod activation;
-mod block;
-mod build;
-mod conv;
-mod linear;
-mod norm;
+mod layers;
+mod units;
 
 use crate::Error;
 use crate::network::Network;
 use crate::normalization::Normalization;
 use crate::spec::{NetworkSpec, SpecError};
-use activation::Activation;
-use block::Block;
-use linear::LinearNode;
-use loupe_engine::conv::{deinterleave, interleave};
+use layers::LayerPlan;
 use loupe_engine::{Buffer, Context};
-use norm::{BatchNormNode, LayerNormNode};
 use std::sync::Arc;
+use units::UnitPlan;
 
 /// A [`Network`]'s forward pass for one batch size.
 ///
@@ -45,29 +35,24 @@ use std::sync::Arc;
 pub struct Plan {
     spec: Arc<NetworkSpec>,
     batch: usize,
-    nodes: Vec<Node>,
-    values: Vec<Buffer>,
-    /// Of an interleaved plan.
-    edges: Option<Edges>,
+    body: Body,
+    /// The gradient by the outputs `[N, …]`; empty if there is no backward pass.
+    output_gradient: Buffer,
     /// The first layer that has a single value per channel in this batch, if there is one.
     one_value_per_channel: Option<SpecError>,
 }
 
-/// Inputs and outputs `[N, …]` of a plan whose values are interleaved.
 #[derive(Debug)]
-struct Edges {
-    input: Buffer,
-    output: Buffer,
+enum Body {
+    Layers(LayerPlan),
+    Units(UnitPlan),
 }
 
-/// One step of the chain.
-#[derive(Debug)]
-enum Node {
-    Block(Box<Block>),
-    Linear(LinearNode),
-    BatchNorm(BatchNormNode),
-    LayerNorm(LayerNormNode),
-    Activation(Activation),
+/// What a plan is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    Inference,
+    Training,
 }
 
 /// What a forward pass reads besides the values.
@@ -92,20 +77,42 @@ struct Backward<'a> {
     gradients: &'a mut [f32],
 }
 
-/// The gradient by one value and room for the next.
-#[derive(Debug)]
-pub(crate) struct GradientBuffers {
-    upstream: Buffer,
-    downstream: Buffer,
-}
-
 impl Plan {
     /// A plan for batches of `batch` inputs.
     ///
     /// # Errors
     /// [`Error::Spec`] if the batch size is 0 or its tensors do not fit the address space.
     pub fn new(network: &Network, batch: usize) -> Result<Plan, Error> {
-        build::build(network, batch)
+        Plan::build(network, batch, Purpose::Inference)
+    }
+
+    /// A plan that has a backward pass too.
+    pub(crate) fn for_training(network: &Network, batch: usize) -> Result<Plan, Error> {
+        Plan::build(network, batch, Purpose::Training)
+    }
+
+    fn build(network: &Network, batch: usize, purpose: Purpose) -> Result<Plan, Error> {
+        let spec = network.shared_spec();
+        let mut shapes = vec![spec.input.clone()];
+        shapes.extend(spec.shapes()?);
+        let longest = shapes.iter().map(|shape| shape.iter().product::<usize>()).max().unwrap_or(0);
+        // Every tensor of the batch fits a slice.
+        let fits = longest
+            .checked_mul(batch)
+            .and_then(|len| len.checked_mul(size_of::<f32>()))
+            .is_some_and(|bytes| isize::try_from(bytes).is_ok());
+        if batch == 0 || !fits {
+            return Err(SpecError::Batch { batch }.into());
+        }
+        let body = match UnitPlan::new(network, &shapes, batch, purpose)? {
+            Some(plan) => Body::Units(plan),
+            None => Body::Layers(LayerPlan::new(network, shapes.clone(), batch, purpose)?),
+        };
+        let outputs = shapes[shapes.len() - 1].iter().product::<usize>() * batch;
+        let gradient_len = if purpose == Purpose::Training { outputs } else { 0 };
+        let output_gradient = Buffer::zeros(gradient_len);
+        let one_value_per_channel = spec.one_value_per_channel(&shapes, batch);
+        Ok(Plan { spec, batch, body, output_gradient, one_value_per_channel })
     }
 
     /// The number of inputs of a batch.
@@ -115,18 +122,28 @@ impl Plan {
 
     /// The inputs `[N, …]`, to be filled before a pass.
     pub fn input_mut(&mut self) -> &mut [f32] {
-        match &mut self.edges {
-            Some(edges) => &mut edges.input,
-            None => &mut self.values[0],
+        match &mut self.body {
+            Body::Layers(plan) => plan.input_mut(),
+            Body::Units(plan) => plan.input_mut(),
         }
     }
 
     /// The outputs `[N, …]` of the last pass.
     pub fn output(&self) -> &[f32] {
-        match &self.edges {
-            Some(edges) => &edges.output,
-            None => self.values.last().expect("value 0 is the input"),
+        match &self.body {
+            Body::Layers(plan) => plan.output(),
+            Body::Units(plan) => plan.output(),
         }
+    }
+
+    /// The outputs of the last pass and the gradient by them, which is to be filled before the backward
+    /// pass; both `[N, …]`.
+    pub(crate) fn output_and_gradient(&mut self) -> (&[f32], &mut [f32]) {
+        let output = match &self.body {
+            Body::Layers(plan) => plan.output(),
+            Body::Units(plan) => plan.output(),
+        };
+        (output, &mut self.output_gradient)
     }
 
     /// The outputs `[N, …]` for the inputs that [`Plan::input_mut`] was filled with. The network's
@@ -168,64 +185,29 @@ impl Plan {
         Ok(())
     }
 
-    fn forward(&mut self, mut pass: Forward<'_>) -> Result<(), Error> {
-        if let Some(Edges { input, .. }) = &self.edges {
-            interleave(pass.cx, input.len() / self.batch, input, &mut self.values[0])?;
+    fn forward(&mut self, pass: Forward<'_>) -> Result<(), Error> {
+        match &mut self.body {
+            Body::Layers(plan) => plan.forward(pass),
+            Body::Units(plan) => plan.forward(pass),
         }
-        for (i, node) in self.nodes.iter_mut().enumerate() {
-            let (before, after) = self.values.split_at_mut(i + 1);
-            let (x, y) = (&before[i], &mut after[0]);
-            match node {
-                Node::Block(node) => node.forward(&mut pass, x, y),
-                Node::Linear(node) => node.forward(&pass, x, y),
-                Node::BatchNorm(node) => node.forward(&mut pass, x, y),
-                Node::LayerNorm(node) => node.forward(&pass, x, y),
-                Node::Activation(node) => node.forward(&pass, x, y),
-            }?;
-        }
-        if let (Some(Edges { output, .. }), Some(last)) = (&mut self.edges, self.values.last()) {
-            deinterleave(pass.cx, last.len() / self.batch, last, output)?;
-        }
-        Ok(())
-    }
-
-    /// Room for [`Plan::backward`].
-    pub(crate) fn gradient_buffers(&self) -> GradientBuffers {
-        let longest = self.values.iter().map(|value| value.len()).max().unwrap_or(0);
-        GradientBuffers { upstream: Buffer::zeros(longest), downstream: Buffer::zeros(longest) }
     }
 
     /// Writes the gradient by every parameter, given the one by the outputs in
-    /// [`GradientBuffers::output_mut`]. The gradient by the input is not computed.
+    /// [`Plan::output_and_gradient`]. The gradient by the input is not computed.
+    ///
+    /// # Panics
+    /// If the plan was not made for training.
     pub(crate) fn backward(
         &mut self,
         cx: &Context,
         network: &Network,
-        buffers: &mut GradientBuffers,
         gradients: &mut [f32],
     ) -> Result<(), Error> {
-        let GradientBuffers { upstream, downstream } = buffers;
-        if let Some(Edges { output, .. }) = &self.edges {
-            let len = output.len();
-            interleave(cx, len / self.batch, &upstream[..len], &mut downstream[..len])?;
-            std::mem::swap(upstream, downstream);
+        let pass = Backward { cx, parameters: &network.parameters, gradients };
+        match &mut self.body {
+            Body::Layers(plan) => plan.backward(pass, &self.output_gradient),
+            Body::Units(plan) => plan.backward(pass, &self.output_gradient),
         }
-        let mut pass = Backward { cx, parameters: &network.parameters, gradients };
-        for (i, node) in self.nodes.iter_mut().enumerate().rev() {
-            let (x, y) = (&self.values[i], &self.values[i + 1]);
-            let dy = &upstream[..y.len()];
-            let dx = &mut downstream[..x.len()];
-            // Where it is costly, the gradient by the network's input is left out.
-            match node {
-                Node::Block(node) => node.backward(&mut pass, x, y, dy, (i > 0).then_some(dx)),
-                Node::Linear(node) => node.backward(&mut pass, x, dy, (i > 0).then_some(dx)),
-                Node::BatchNorm(node) => node.backward(&mut pass, x, dy, dx),
-                Node::LayerNorm(node) => node.backward(&mut pass, x, dy, dx),
-                Node::Activation(node) => node.backward(&pass, x, y, dy, dx),
-            }?;
-            std::mem::swap(upstream, downstream);
-        }
-        Ok(())
     }
 
     fn check_network(&self, network: &Network) -> Result<(), Error> {
@@ -235,12 +217,5 @@ impl Plan {
 
     fn check_batch_statistics(&self) -> Result<(), Error> {
         self.one_value_per_channel.clone().map_or(Ok(()), |error| Err(error.into()))
-    }
-}
-
-impl GradientBuffers {
-    /// The gradient by the outputs `[N, …]`, to be filled before the backward pass.
-    pub(crate) fn output_mut(&mut self, len: usize) -> &mut [f32] {
-        &mut self.upstream[..len]
     }
 }

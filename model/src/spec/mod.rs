@@ -47,6 +47,16 @@ impl NetworkSpec {
         shapes::infer(self)
     }
 
+    /// The error of the first batch normalisation that has a single value per channel in a batch of
+    /// `batch`. `shapes` are those before each layer, and behind the last.
+    pub(crate) fn one_value_per_channel(
+        &self,
+        shapes: &[Vec<usize>],
+        batch: usize,
+    ) -> Option<SpecError> {
+        shapes::one_value_per_channel(self, shapes, batch)
+    }
+
     /// Elements of one input.
     ///
     /// # Errors

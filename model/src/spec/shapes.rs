@@ -33,6 +33,21 @@ pub(super) fn infer(spec: &NetworkSpec) -> Result<Vec<Vec<usize>>, SpecError> {
     Ok(shapes)
 }
 
+/// The first batch normalisation that has a single value per channel in a batch of `batch`, if there is
+/// one. `shapes` are those before each layer, and behind the last.
+pub(super) fn one_value_per_channel(
+    spec: &NetworkSpec,
+    shapes: &[Vec<usize>],
+    batch: usize,
+) -> Option<SpecError> {
+    let single = |(layer, shape): (&Layer, &Vec<usize>)| {
+        let values = batch * shape.iter().skip(1).product::<usize>();
+        matches!(layer, Layer::BatchNorm2d { .. }) && values == 1
+    };
+    let index = spec.layers.iter().zip(shapes).position(single)?;
+    Some(SpecError::OneValuePerChannel { index, layer: spec.layers[index].to_string() })
+}
+
 enum Problem {
     /// The expected shape in words.
     Shape(String),

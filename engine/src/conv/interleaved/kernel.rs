@@ -1,8 +1,12 @@
 //! The two kernels on interleaved images.
 
 use super::classes::Class;
-use crate::gemm::{Cut, Epilogue, Offsets, PackedA, Tile, tile};
+use crate::gemm::{Cut, Epilogue, Offsets, Tile, tile};
 use crate::simd::{Kernel, LANES, Simd};
+
+/// The longest sum of products that is made in registers before the next results are begun: so many
+/// vectors of sources, 16 KiB, stay in a first-level cache.
+pub(super) const DEPTH: usize = 256;
 
 /// Weights times sources for 16 images: `out[m, result] = act(Σₖ a[m, k] · x[source + offsets[k]] + bias[m])`
 /// for the results of a class, each a vector.
@@ -10,8 +14,10 @@ pub(super) struct Multiply<'a> {
     pub(super) class: &'a Class,
     /// The class's offsets in floats.
     pub(super) offsets: &'a [usize],
-    /// The class's weights, `[M, K]`.
-    pub(super) a: &'a PackedA,
+    /// M.
+    pub(super) rows: usize,
+    /// The class's weights: for each block of the depth, for each panel of rows, `[depth][rows]`.
+    pub(super) a: &'a [f32],
     /// `[channels, H, W, 16]`
     pub(super) x: &'a [f32],
     /// `[M]`, or empty.
@@ -26,28 +32,28 @@ impl Kernel for Multiply<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Multiply { class, offsets, a, x, bias, negative_slope, out } = self;
-        let rows = a.rows();
+        let Multiply { class, offsets, rows, a, x, bias, negative_slope, out } = self;
         if rows == 0 {
             return;
         }
         let row_len = out.len() / rows;
         assert!(out.len() == rows * row_len);
         assert!(bias.is_empty() || bias.len() == rows);
-        assert!(offsets.len() == a.depth());
+        assert!(a.len() == rows * offsets.len());
         let reach = offsets.iter().max().map_or(0, |&offset| offset + LANES);
-        let last_block = a.depth_blocks() - 1;
-        for depth_block in 0..=last_block {
-            let depth = a.depth_of(depth_block);
+        let cut = Cut::new(rows, S::TILE_ROWS);
+        // A sum of no products is one empty block, so that the results are written nevertheless.
+        let blocks = offsets.len().div_ceil(DEPTH).max(1);
+        for block in 0..blocks {
+            let depth = block * DEPTH..offsets.len().min((block + 1) * DEPTH);
+            let a = &a[depth.start * rows..depth.end * rows];
             for place in &class.results {
                 let (source, result) = (place.source * LANES, place.result * LANES);
                 assert!(reach == 0 || source + reach <= x.len(), "a source within x");
                 assert!(result + LANES <= row_len, "a result within a row");
-                for panel in 0..a.panels() {
-                    let range = a.rows_of(panel);
-                    let packed = a.panel(depth_block, panel);
-                    assert!(packed.len() == range.len() * depth.len());
-                    let epilogue = (depth_block == last_block).then_some(Epilogue {
+                for range in (0..cut.panels()).map(|panel| cut.lanes_of(panel)) {
+                    let packed = &a[range.start * depth.len()..range.end * depth.len()];
+                    let epilogue = (block + 1 == blocks).then_some(Epilogue {
                         bias: if bias.is_empty() { bias } else { &bias[range.clone()] },
                         negative_slope,
                     });
@@ -62,13 +68,13 @@ impl Kernel for Multiply<'_> {
                         row_stride: row_len,
                         columns: LANES,
                         alpha: 1.0,
-                        beta: if depth_block == 0 { 0.0 } else { 1.0 },
+                        beta: if block == 0 { 0.0 } else { 1.0 },
                         epilogue,
                     };
-                    // SAFETY: `packed` has just been measured, and `tile` panics if it was cut for
-                    // another tier. Every row of B is a vector at source + offset, which lies within
-                    // x; without rows its address is not used. The vector at `result` lies within
-                    // each row of C.
+                    // SAFETY: `packed` holds depth · rows floats, and `tile` panics if there are more
+                    // rows than a tile has. Every row of B is a vector at source + offset, which lies
+                    // within x; without rows its address is not used. The vector at `result` lies
+                    // within each row of C.
                     unsafe { tile(simd, range.len(), 1, &t) };
                 }
             }
@@ -77,24 +83,19 @@ impl Kernel for Multiply<'_> {
 }
 
 /// Output gradients times sources, summed over results and images, and added to what is there:
-/// `out[o, c · kernel_len + kernel(t)] += Σ dy[o, result] · x[c, source + offset(t)]` over the units (16
-/// images each) and the results of every class.
+/// `out[o, c · kernel_len + kernel(t)] += Σ dy[o, result] · x[c, source + offset(t)]` over the results of
+/// every class.
 pub(super) struct Accumulate<'a> {
     pub(super) classes: &'a [Class],
     /// As in [`Multiply`].
     pub(super) offsets: &'a [Vec<usize>],
     /// Columns of the output for each offset of each class.
     pub(super) columns: &'a [Vec<usize>],
-    pub(super) units: usize,
     pub(super) rows: usize,
-    /// The units' `[O, Ho, Wo, 16]` begin `dy_stride` floats apart.
+    /// `[O, Ho, Wo, 16]`
     pub(super) dy: &'a [f32],
-    pub(super) dy_stride: usize,
-    /// From one output channel to the next.
-    pub(super) plane_stride: usize,
-    /// The units' `[C, H, W, 16]` begin `x_stride` floats apart.
+    /// `[C, H, W, 16]`
     pub(super) x: &'a [f32],
-    pub(super) x_stride: usize,
     /// `[O, C, Kh, Kw]`
     pub(super) out: &'a mut [f32],
 }
@@ -104,14 +105,12 @@ impl Kernel for Accumulate<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let rows = self.rows;
-        if self.units == 0 || rows == 0 {
+        let Accumulate { rows, dy, x, out, .. } = self;
+        if rows == 0 {
             return;
         }
-        let row_stride = self.out.len() / rows;
-        assert!(self.out.len() == rows * row_stride);
-        let (dy_unit, x_unit) =
-            ((self.units - 1) * self.dy_stride, (self.units - 1) * self.x_stride);
+        let (row_stride, plane_stride) = (out.len() / rows, dy.len() / rows);
+        assert!(out.len() == rows * row_stride && dy.len() == rows * plane_stride);
         assert!(self.classes.len() == self.offsets.len());
         assert!(self.classes.len() == self.columns.len());
         let row_cut = Cut::new(rows, S::DOT_ROWS);
@@ -119,31 +118,29 @@ impl Kernel for Accumulate<'_> {
             assert!(offsets.len() == columns.len());
             assert!(columns.iter().all(|&column| column < row_stride), "a column of the output");
             let reach = offsets.iter().max().map_or(0, |&offset| offset + LANES);
-            let farthest = |f: fn(&super::Place) -> usize| class.results.iter().map(f).max();
-            let Some(source) = farthest(|place| place.source) else { continue };
-            let Some(result) = farthest(|place| place.result) else { continue };
-            assert!(x_unit + source * LANES + reach <= self.x.len(), "a source within x");
-            let dy_end = dy_unit + (rows - 1) * self.plane_stride + (result + 1) * LANES;
-            assert!(dy_end <= self.dy.len(), "a result within dy");
+            for place in &class.results {
+                assert!(place.source * LANES + reach <= x.len(), "a source within x");
+                assert!(
+                    (place.result + 1) * LANES <= plane_stride,
+                    "a result within a plane of dy"
+                );
+            }
             for (offsets, columns) in
                 offsets.chunks(S::DOT_COLUMNS).zip(columns.chunks(S::DOT_COLUMNS))
             {
                 for range in (0..row_cut.panels()).map(|panel| row_cut.lanes_of(panel)) {
                     let dots = Dots {
                         class,
-                        units: self.units,
-                        dy: self.dy[range.start * self.plane_stride..].as_ptr(),
-                        dy_stride: self.dy_stride,
-                        plane_stride: self.plane_stride,
-                        x: self.x.as_ptr(),
-                        x_stride: self.x_stride,
+                        dy: dy[range.start * plane_stride..].as_ptr(),
+                        plane_stride,
+                        x: x.as_ptr(),
                         offsets,
                         columns,
-                        out: self.out[range.start * row_stride..].as_mut_ptr(),
+                        out: out[range.start * row_stride..].as_mut_ptr(),
                         row_stride,
                     };
-                    // SAFETY: these rows of dy and of the output exist, and for every unit, result
-                    // and offset a vector lies within dy and x, as asserted for the last of each.
+                    // SAFETY: these rows of dy and of the output exist, and for every result and
+                    // offset a vector lies within a plane of dy and within x, as asserted.
                     unsafe { dot_tile(simd, [range.len(), offsets.len()], &dots) };
                 }
             }
@@ -154,12 +151,10 @@ impl Kernel for Accumulate<'_> {
 /// Operands of a tile of [`Accumulate`].
 struct Dots<'a> {
     class: &'a Class,
-    units: usize,
     dy: *const f32,
-    dy_stride: usize,
+    /// From one row of dy to the next.
     plane_stride: usize,
     x: *const f32,
-    x_stride: usize,
     offsets: &'a [usize],
     columns: &'a [usize],
     out: *mut f32,
@@ -200,27 +195,25 @@ unsafe fn dot_tile<S: Simd>(simd: S, size: [usize; 2], dots: &Dots<'_>) {
 /// R rows × C columns of the sums of [`Accumulate`].
 ///
 /// # Safety
-/// For each unit and result: `dy` is valid for reading a vector in R planes, `x` at each of the C
+/// For each result: `dy` is valid for reading a vector in R planes, `x` at each of the C
 /// offsets. `out` is valid for reading and writing the C columns in each of R rows.
 #[inline(always)]
 unsafe fn sized_dots<S: Simd, const R: usize, const C: usize>(simd: S, dots: &Dots<'_>) {
     let mut acc = [[simd.zero(); C]; R];
     let offsets: [usize; C] = std::array::from_fn(|c| dots.offsets[c]);
-    for unit in 0..dots.units {
-        for place in &dots.class.results {
-            // SAFETY: the caller promises these vectors.
-            unsafe {
-                let dy = dots.dy.add(unit * dots.dy_stride + place.result * LANES);
-                let x = dots.x.add(unit * dots.x_stride + place.source * LANES);
-                let mut sources = [simd.zero(); C];
+    for place in &dots.class.results {
+        // SAFETY: the caller promises these vectors.
+        unsafe {
+            let dy = dots.dy.add(place.result * LANES);
+            let x = dots.x.add(place.source * LANES);
+            let mut sources = [simd.zero(); C];
+            for c in 0..C {
+                sources[c] = simd.load(x.add(offsets[c]));
+            }
+            for r in 0..R {
+                let y = simd.load(dy.add(r * dots.plane_stride));
                 for c in 0..C {
-                    sources[c] = simd.load(x.add(offsets[c]));
-                }
-                for r in 0..R {
-                    let y = simd.load(dy.add(r * dots.plane_stride));
-                    for c in 0..C {
-                        acc[r][c] = simd.mul_add(y, sources[c], acc[r][c]);
-                    }
+                    acc[r][c] = simd.mul_add(y, sources[c], acc[r][c]);
                 }
             }
         }

@@ -1,26 +1,27 @@
-//! Convolution of interleaved images: groups of 16, the images innermost, `[N / 16, C, H, W, 16]`.
+//! Convolution of interleaved images: units of 16, the images innermost, `[C, H, W, 16]`.
 //!
 //! A vector holds one pixel of 16 images. So patches need no copies at all, no vector has a tail, and
-//! whatever works on `[N, C, H · W]` works on `[N / 16, C, H · W · 16]` unchanged: activations, batch
-//! normalisation, losses. Where a batch has enough images this is the fastest layout for few channels.
+//! whatever works on `[C, H · W]` works on `[C, H · W · 16]` unchanged: activations, batch normalisation,
+//! losses. Where a batch has enough images this is the fastest layout for few channels.
+//!
+//! Every function works on one unit, on the calling thread, so that a caller can do all that a step has
+//! to do with a unit while it is in the cache.
 
 mod classes;
 mod kernel;
 mod layout;
+mod weights;
 
 pub use layout::{deinterleave, interleave};
 
+use super::Conv2d;
 use super::geometry::OP;
-use super::{Conv2d, Conv2dFused, Conv2dParameters};
-use crate::buffer::with_scratch;
-use crate::error::{expect_len, expect_values_per_channel};
-use crate::gemm::{Blocks, PackedA, Source, with_packed};
-use crate::moments::Runs;
-use crate::simd::{Kernel, LANES, Simd};
-use crate::{Context, Error};
-use classes::{Class, Place};
+use crate::Error;
+use crate::error::expect_len;
+use crate::simd::{Isa, Kernel, LANES, Simd};
+use classes::Class;
 use kernel::{Accumulate, Multiply};
-use std::ops::Range;
+use weights::{Pack, Weights};
 
 /// A [`Conv2d`] of interleaved images.
 #[derive(Clone, Debug)]
@@ -46,6 +47,11 @@ impl Direction {
         let offsets = classes.iter().map(floats).collect();
         Direction { classes, offsets }
     }
+
+    /// The products of a result, over all classes.
+    fn depth(&self) -> usize {
+        self.offsets.iter().map(Vec::len).sum()
+    }
 }
 
 impl InterleavedConv2d {
@@ -65,6 +71,10 @@ impl InterleavedConv2d {
         };
         let columns = forward.iter().map(columns).collect();
         let (forward, backward) = (Direction::new(forward), Direction::new(backward));
+        for len in [geometry.input_len(), geometry.output_len()] {
+            len.checked_mul(LANES)
+                .ok_or(Error::Overflow { op: OP, what: "a unit of 16 images" })?;
+        }
         Ok(InterleavedConv2d { geometry, forward, backward, columns })
     }
 
@@ -73,207 +83,182 @@ impl InterleavedConv2d {
         &self.geometry
     }
 
-    /// [`conv2d_fused`](super::conv2d_fused) of x `[N / 16, C, H, W, 16]`, to y `[N / 16, O, Ho, Wo, 16]`.
+    /// Floats of a unit of x, `[C, H, W, 16]`.
+    pub fn input_len(&self) -> usize {
+        self.geometry.input_len() * LANES
+    }
+
+    /// Floats of a unit of y, `[O, Ho, Wo, 16]`.
+    pub fn output_len(&self) -> usize {
+        self.geometry.output_len() * LANES
+    }
+
+    /// Floats that [`InterleavedConv2d::pack_forward`] writes.
+    pub fn packed_forward_len(&self) -> usize {
+        let channels = self.geometry.options().out_channels;
+        channels * (1 + self.forward.depth())
+    }
+
+    /// Floats that [`InterleavedConv2d::pack_backward`] writes.
+    pub fn packed_backward_len(&self) -> usize {
+        self.geometry.options().in_channels * self.backward.depth()
+    }
+
+    /// Bias and weights `[O, C / groups, Kh, Kw]` in the order in which [`InterleavedConv2d::forward`]
+    /// reads them with the same `isa`.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if x is not a whole number of groups of 16 images, or statistics are asked
-    /// for of no images; [`Error::Length`] if another slice does not have its shape's length.
+    /// [`Error::Length`].
+    pub fn pack_forward(
+        &self,
+        isa: Isa,
+        weight: &[f32],
+        bias: Option<&[f32]>,
+        packed: &mut [f32],
+    ) -> Result<(), Error> {
+        let channels = self.geometry.options().out_channels;
+        expect_len(OP, "the weight", self.geometry.weight_len(), weight.len())?;
+        expect_len(OP, "the packed weight", self.packed_forward_len(), packed.len())?;
+        let (packed_bias, packed) = packed.split_at_mut(channels);
+        match bias {
+            Some(bias) => {
+                expect_len(OP, "the bias", channels, bias.len())?;
+                packed_bias.copy_from_slice(bias);
+            }
+            None => packed_bias.fill(0.0),
+        }
+        let rows = self.geometry.group_outputs();
+        let weights = Weights {
+            weight,
+            group_stride: rows * (self.geometry.weight_len() / channels),
+            lane_stride: self.geometry.weight_len() / channels,
+            channel_stride: self.geometry.kernel_len(),
+        };
+        let (classes, groups) = (&self.forward.classes, self.geometry.options().groups);
+        isa.run(Pack { classes, groups, rows, weights, packed });
+        Ok(())
+    }
+
+    /// Weights `[O, C / groups, Kh, Kw]` in the order in which [`InterleavedConv2d::backward_input`]
+    /// reads them with the same `isa`.
+    ///
+    /// # Errors
+    /// [`Error::Length`].
+    pub fn pack_backward(&self, isa: Isa, weight: &[f32], packed: &mut [f32]) -> Result<(), Error> {
+        expect_len(OP, "the weight", self.geometry.weight_len(), weight.len())?;
+        expect_len(OP, "the packed weight", self.packed_backward_len(), packed.len())?;
+        let (rows, outputs) = (self.geometry.group_inputs(), self.geometry.group_outputs());
+        let kernel_len = self.geometry.kernel_len();
+        let weights = Weights {
+            weight,
+            group_stride: outputs * rows * kernel_len,
+            lane_stride: kernel_len,
+            channel_stride: rows * kernel_len,
+        };
+        let (classes, groups) = (&self.backward.classes, self.geometry.options().groups);
+        isa.run(Pack { classes, groups, rows, weights, packed });
+        Ok(())
+    }
+
+    /// y = LeakyReLU(convolution of x + bias) of one unit, for the weights of
+    /// [`InterleavedConv2d::pack_forward`]; slope 1 for no activation. x `[C, H, W, 16]`, y
+    /// `[O, Ho, Wo, 16]`. Products with padding are left out, so they are 0 even for a weight that is NaN
+    /// or infinite.
+    ///
+    /// With `moments` the mean of each channel of y and the sum of the squares of its distances from it,
+    /// both `[O]`.
+    ///
+    /// # Errors
+    /// [`Error::Length`].
     pub fn forward(
         &self,
-        cx: &Context,
+        isa: Isa,
+        packed: &[f32],
         x: &[f32],
-        parameters: Conv2dParameters<'_>,
-        fused: Conv2dFused<'_>,
+        negative_slope: f32,
         y: &mut [f32],
+        moments: Option<[&mut [f32]; 2]>,
     ) -> Result<(), Error> {
-        let geometry = &self.geometry;
-        let units = units_of("x", x.len(), geometry.input_len())?;
-        parameters.check(geometry)?;
-        expect_len(OP, "y", units * geometry.output_len() * LANES, y.len())?;
-        let channels = geometry.options().out_channels;
-        let run_len = geometry.output_len() / channels * LANES;
-        if let Some((mean, variance)) = &fused.statistics {
-            expect_len(OP, "the mean", channels, mean.len())?;
-            expect_len(OP, "the variance", channels, variance.len())?;
-            expect_values_per_channel(OP, units * run_len)?;
+        let channels = self.geometry.options().out_channels;
+        expect_len(OP, "the packed weight", self.packed_forward_len(), packed.len())?;
+        expect_len(OP, "x", self.input_len(), x.len())?;
+        expect_len(OP, "y", self.output_len(), y.len())?;
+        for moments in moments.iter().flatten() {
+            expect_len(OP, "the moments", channels, moments.len())?;
         }
-        let rows = geometry.group_outputs();
-        let product = Product {
+        let (bias, packed) = packed.split_at(channels);
+        isa.run(Product {
             direction: &self.forward,
-            groups: geometry.options().groups,
-            rows,
-            images: x,
-            image_len: geometry.input_len() * LANES,
-            bias: parameters.bias.unwrap_or(&[]),
-            negative_slope: fused.negative_slope,
-        };
-        let weights = Weights {
-            weight: parameters.weight,
-            group_stride: rows * (geometry.weight_len() / channels),
-            lane_stride: geometry.weight_len() / channels,
-            channel_stride: geometry.kernel_len(),
-        };
-        let Some((mean, variance)) = fused.statistics else {
-            product.run(cx, weights, y, None);
-            return Ok(());
-        };
-        let runs = units * channels;
-        with_scratch(2 * runs + 2 * channels, |scratch| {
-            let (means, rest) = scratch.split_at_mut(runs);
-            let (squares, rest) = rest.split_at_mut(runs);
-            product.run(cx, weights, y, Some([&mut *means, &mut *squares]));
-            let runs = Runs { run_len, runs: units, stride: channels, means, squares };
-            runs.merge(cx, [&mut *mean, &mut *variance], rest);
-            let count = (units * run_len) as f32;
-            variance.iter_mut().for_each(|squares| *squares /= count);
+            groups: self.geometry.options().groups,
+            rows: self.geometry.group_outputs(),
+            packed,
+            bias,
+            negative_slope,
+            x,
+            out: y,
+            moments,
         });
         Ok(())
     }
 
-    /// [`conv2d_backward_input`](super::conv2d_backward_input) of dy `[N / 16, O, Ho, Wo, 16]`, to dx
-    /// `[N / 16, C, H, W, 16]`.
+    /// The gradient dx `[C, H, W, 16]` of one unit by x, of dy `[O, Ho, Wo, 16]`, for the weights of
+    /// [`InterleavedConv2d::pack_backward`].
     ///
     /// # Errors
-    /// [`Error::Invalid`] if dy is not a whole number of groups of 16 images, [`Error::Length`] if
-    /// another slice does not have its shape's length.
+    /// [`Error::Length`].
     pub fn backward_input(
         &self,
-        cx: &Context,
-        weight: &[f32],
+        isa: Isa,
+        packed: &[f32],
         dy: &[f32],
         dx: &mut [f32],
     ) -> Result<(), Error> {
-        let geometry = &self.geometry;
-        let units = units_of("dy", dy.len(), geometry.output_len())?;
-        expect_len(OP, "the weight", geometry.weight_len(), weight.len())?;
-        expect_len(OP, "dx", units * geometry.input_len() * LANES, dx.len())?;
-        let (inputs, outputs) = (geometry.group_inputs(), geometry.group_outputs());
-        let kernel_len = geometry.kernel_len();
-        let product = Product {
+        expect_len(OP, "the packed weight", self.packed_backward_len(), packed.len())?;
+        expect_len(OP, "dy", self.output_len(), dy.len())?;
+        expect_len(OP, "dx", self.input_len(), dx.len())?;
+        isa.run(Product {
             direction: &self.backward,
-            groups: geometry.options().groups,
-            rows: inputs,
-            images: dy,
-            image_len: geometry.output_len() * LANES,
+            groups: self.geometry.options().groups,
+            rows: self.geometry.group_inputs(),
+            packed,
             bias: &[],
             negative_slope: 1.0,
-        };
-        let weights = Weights {
-            weight,
-            group_stride: outputs * inputs * kernel_len,
-            lane_stride: kernel_len,
-            channel_stride: inputs * kernel_len,
-        };
-        product.run(cx, weights, dx, None);
-        Ok(())
-    }
-
-    /// [`conv2d_backward_weight`](super::conv2d_backward_weight) of x `[N / 16, C, H, W, 16]` and dy
-    /// `[N / 16, O, Ho, Wo, 16]`.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] if x is not a whole number of groups of 16 images, [`Error::Length`] if
-    /// another slice does not have its shape's length.
-    pub fn backward_weight(
-        &self,
-        cx: &Context,
-        x: &[f32],
-        dy: &[f32],
-        dweight: &mut [f32],
-        dbias: Option<&mut [f32]>,
-    ) -> Result<(), Error> {
-        let geometry = &self.geometry;
-        let units = units_of("x", x.len(), geometry.input_len())?;
-        expect_len(OP, "dy", units * geometry.output_len() * LANES, dy.len())?;
-        expect_len(OP, "dweight", geometry.weight_len(), dweight.len())?;
-        if let Some(dbias) = dbias {
-            expect_len(OP, "dbias", geometry.options().out_channels, dbias.len())?;
-            super::conv2d::plane_sums(cx, units, geometry.output_len() * LANES, dy, dbias);
-        }
-        let groups = geometry.options().groups;
-        let positions = geometry.output_len() / geometry.options().out_channels;
-        let factors = [2 * LANES, units, positions, dweight.len()];
-        let work = factors.into_iter().fold(1, usize::saturating_mul);
-        super::conv2d::add_runs(cx, groups, units, work, dweight, |group, units, out| {
-            out.fill(0.0);
-            let (x_len, dy_len) = (geometry.input_len() * LANES, geometry.output_len() * LANES);
-            cx.isa().run(Accumulate {
-                classes: &self.forward.classes,
-                offsets: &self.forward.offsets,
-                columns: &self.columns,
-                units: units.len(),
-                rows: geometry.group_outputs(),
-                dy: &dy[units.start * dy_len + group * (dy_len / groups)..],
-                dy_stride: dy_len,
-                plane_stride: positions * LANES,
-                x: &x[units.start * x_len + group * (x_len / groups)..],
-                x_stride: x_len,
-                out,
-            });
+            x: dy,
+            out: dx,
+            moments: None,
         });
         Ok(())
     }
-}
 
-/// How many groups of 16 images of `image_len` floats `len` floats are.
-fn units_of(what: &'static str, len: usize, image_len: usize) -> Result<usize, Error> {
-    let unit = image_len.checked_mul(LANES).ok_or(Error::Overflow { op: OP, what })?;
-    if len.is_multiple_of(unit) {
-        return Ok(len / unit);
-    }
-    let found = format!("{len} elements for images of {image_len}");
-    Err(Error::Invalid { op: OP, what, expected: "a whole number of groups of 16 images", found })
-}
-
-/// Weights whose element (group, lane, channel, kernel element) lies at `group · group_stride + lane ·
-/// lane_stride + channel · channel_stride + kernel element`.
-#[derive(Clone, Copy)]
-struct Weights<'a> {
-    weight: &'a [f32],
-    group_stride: usize,
-    lane_stride: usize,
-    channel_stride: usize,
-}
-
-/// Weights of one class and group as the operand A: the depth runs over channels and the class's kernel
-/// elements.
-struct ClassWeights<'a> {
-    weights: Weights<'a>,
-    group: usize,
-    lanes: usize,
-    class: &'a Class,
-}
-
-impl Source for ClassWeights<'_> {
-    #[inline(always)]
-    fn lanes(&self) -> usize {
-        self.lanes
-    }
-
-    #[inline(always)]
-    fn depth(&self) -> usize {
-        self.class.offsets.len()
-    }
-
-    #[inline(always)]
-    fn pack<S: Simd>(
+    /// Adds the gradient by the weight `[O, C / groups, Kh, Kw]` of one unit, x `[C, H, W, 16]` and dy
+    /// `[O, Ho, Wo, 16]`, to `sums`.
+    ///
+    /// # Errors
+    /// [`Error::Length`].
+    pub fn backward_weight(
         &self,
-        _: S,
-        lanes: Range<usize>,
-        depth: Range<usize>,
-        width: usize,
-        out: &mut [f32],
-    ) {
-        let Weights { weight, group_stride, lane_stride, channel_stride } = self.weights;
-        let kernels = &self.class.kernels;
-        for (k, out) in depth.zip(out.chunks_exact_mut(width)) {
-            let (channel, kernel) = (k / kernels.len(), kernels[k % kernels.len()]);
-            let first = self.group * group_stride + channel * channel_stride + kernel;
-            for (out, lane) in out.iter_mut().zip(lanes.clone()) {
-                *out = weight[first + lane * lane_stride];
-            }
-            out[lanes.len()..].fill(0.0);
+        isa: Isa,
+        x: &[f32],
+        dy: &[f32],
+        sums: &mut [f32],
+    ) -> Result<(), Error> {
+        expect_len(OP, "x", self.input_len(), x.len())?;
+        expect_len(OP, "dy", self.output_len(), dy.len())?;
+        expect_len(OP, "the sums", self.geometry.weight_len(), sums.len())?;
+        let groups = self.geometry.options().groups;
+        let (x_len, dy_len, len) = (x.len() / groups, dy.len() / groups, sums.len() / groups);
+        for group in 0..groups {
+            isa.run(Accumulate {
+                classes: &self.forward.classes,
+                offsets: &self.forward.offsets,
+                columns: &self.columns,
+                rows: self.geometry.group_outputs(),
+                dy: &dy[group * dy_len..][..dy_len],
+                x: &x[group * x_len..][..x_len],
+                out: &mut sums[group * len..][..len],
+            });
         }
+        Ok(())
     }
 }
 
@@ -283,94 +268,43 @@ struct Product<'a> {
     groups: usize,
     /// Channels of the results, of one group.
     rows: usize,
-    images: &'a [f32],
-    /// Floats of one group of 16 images.
-    image_len: usize,
+    packed: &'a [f32],
     bias: &'a [f32],
     negative_slope: f32,
-}
-
-impl Product<'_> {
-    /// Writes the results `[N / 16, groups, rows, results, 16]` and, if wanted, the mean of each row of
-    /// each unit and the squares about it, both `[N / 16, groups, rows]`.
-    fn run(
-        &self,
-        cx: &Context,
-        weights: Weights<'_>,
-        out: &mut [f32],
-        moments: Option<[&mut [f32]; 2]>,
-    ) {
-        let Direction { classes, .. } = self.direction;
-        let source = |n: usize| ClassWeights {
-            weights,
-            group: n % self.groups,
-            lanes: self.rows,
-            class: &classes[n / self.groups],
-        };
-        let units = self.images.len() / self.image_len;
-        let tasks = units * self.groups;
-        let Some(chunk) = out.len().checked_div(tasks) else { return };
-        let depth = classes.iter().map(|class| class.offsets.len()).max().unwrap_or(0);
-        let work = [2, out.len(), depth].into_iter().fold(1_usize, usize::saturating_mul);
-        with_packed(cx, Blocks::default(), classes.len() * self.groups, source, |packed| {
-            let run = |task: usize, out: &mut [f32], moments: Option<[&mut [f32]; 2]>| {
-                cx.isa().run(Unit { product: self, task, packed, out, moments });
-            };
-            match moments {
-                None => cx.threads().for_each_chunk(tasks, work, [(out, chunk)], |task, [out]| {
-                    run(task, out, None);
-                }),
-                Some([means, squares]) => {
-                    let outputs = [(out, chunk), (means, self.rows), (squares, self.rows)];
-                    cx.threads().for_each_chunk(tasks, work, outputs, |task, outputs| {
-                        let [out, means, squares] = outputs;
-                        run(task, out, Some([means, squares]));
-                    });
-                }
-            }
-        });
-    }
-}
-
-/// One task: one group of channels of 16 images.
-struct Unit<'a> {
-    product: &'a Product<'a>,
-    task: usize,
-    /// `[classes][groups]`
-    packed: &'a [PackedA],
-    /// `[rows, results, 16]`
+    x: &'a [f32],
+    /// `[groups, rows, results, 16]`
     out: &'a mut [f32],
     moments: Option<[&'a mut [f32]; 2]>,
 }
 
-impl Kernel for Unit<'_> {
+impl Kernel for Product<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Unit { product, task, packed, out, moments } = self;
-        let (unit, group) = (task / product.groups, task % product.groups);
-        let group_len = product.image_len / product.groups;
-        let x = &product.images[unit * product.image_len + group * group_len..][..group_len];
-        let bias = match product.bias {
-            [] => &[],
-            bias => &bias[group * product.rows..][..product.rows],
-        };
-        let Direction { classes, offsets } = product.direction;
-        for (n, (class, offsets)) in classes.iter().zip(offsets).enumerate() {
-            Multiply {
-                class,
-                offsets,
-                a: &packed[n * product.groups + group],
-                x,
-                bias,
-                negative_slope: product.negative_slope,
-                out: &mut *out,
+        let Product { direction, groups, rows, mut packed, bias, negative_slope, .. } = self;
+        let Product { x, out, moments, .. } = self;
+        let (x_len, out_len) = (x.len() / groups, out.len() / groups);
+        let Direction { classes, offsets } = direction;
+        for (class, offsets) in classes.iter().zip(offsets) {
+            for group in 0..groups {
+                let (a, rest) = packed.split_at(rows * offsets.len());
+                packed = rest;
+                Multiply {
+                    class,
+                    offsets,
+                    rows,
+                    a,
+                    x: &x[group * x_len..][..x_len],
+                    bias: bias.get(group * rows..(group + 1) * rows).unwrap_or_default(),
+                    negative_slope,
+                    out: &mut out[group * out_len..][..out_len],
+                }
+                .run(simd);
             }
-            .run(simd);
         }
         if let Some([means, squares]) = moments {
-            for (row, out) in out.chunks_exact(out.len() / product.rows).enumerate() {
+            for (row, out) in out.chunks_exact(out_len / rows).enumerate() {
                 (means[row], squares[row]) = crate::moments::moments(simd, out);
             }
         }

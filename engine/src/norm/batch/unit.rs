@@ -177,6 +177,16 @@ impl UnitNorm {
         Ok(())
     }
 
+    /// Adds Σ x of each channel to `sums`.
+    ///
+    /// # Errors
+    /// As [`UnitNorm::moments`].
+    pub fn add_sums(&self, isa: Isa, x: &[f32], sums: &mut [f32]) -> Result<(), Error> {
+        self.check(&[x.len()], &[sums.len()])?;
+        isa.run(AddSums { unit: self, x, sums });
+        Ok(())
+    }
+
     /// Mean and biased variance of a batch, both `[channels]`, from the moments of its units, which lie
     /// `stride` floats apart. All units are as large as this one.
     ///
@@ -340,6 +350,37 @@ pub(crate) fn lane_moments<S: Simd>(simd: S, x: &[f32], means: &mut [f32], squar
     let (sum, square) = (simd.to_array(sum), simd.to_array(square));
     for lane in 0..LANES {
         squares[lane] = corrected(square[lane], sum[lane], count);
+    }
+}
+
+struct AddSums<'a> {
+    unit: &'a UnitNorm,
+    x: &'a [f32],
+    sums: &'a mut [f32],
+}
+
+impl Kernel for AddSums<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let AddSums { unit, x, sums } = self;
+        let (runs, len) = unit.runs();
+        for run in 0..runs {
+            let [sum] = fold(
+                simd,
+                [&x[run * len..][..len]],
+                #[inline(always)]
+                |[sum], [x]| [simd.add(sum, x)],
+            );
+            match unit.layout {
+                UnitLayout::Rows => sums[run] += simd.sum(sum),
+                UnitLayout::Blocks => {
+                    let sums = &mut sums[run * LANES..];
+                    store(simd, simd.add(load(simd, sums), sum), sums);
+                }
+            }
+        }
     }
 }
 

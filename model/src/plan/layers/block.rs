@@ -1,19 +1,20 @@
 //! Convolution with what follows it: activation and batch normalisation.
 
-use super::conv::Conv;
 use super::norm::{InputGradient, Norm};
 use super::{Backward, Forward, Statistics};
 use crate::Error;
 use crate::parameters::LayerTensors;
 use loupe_engine::Buffer;
 use loupe_engine::activation::leaky_relu_backward;
-use loupe_engine::conv::{Conv2dFused, Conv2dParameters};
+use loupe_engine::conv::{
+    Conv2d, Conv2dFused, Conv2dParameters, conv2d_backward_input, conv2d_backward_weight,
+    conv2d_fused,
+};
 
-/// `Conv2d`, then `LeakyReLU` if there is a slope, then `BatchNorm2d` if there is a normalisation. In an
-/// interleaved plan also `Linear`, which is a convolution of images of one pixel.
+/// `Conv2d`, then `LeakyReLU` if there is a slope, then `BatchNorm2d` if there is a normalisation.
 #[derive(Debug)]
 pub(super) struct Block {
-    pub(super) conv: Conv,
+    pub(super) geometry: Conv2d,
     pub(super) tensors: LayerTensors,
     /// Not negative: the sign of the activation is then that of its input.
     pub(super) negative_slope: Option<f32>,
@@ -47,12 +48,12 @@ impl Block {
         let negative_slope = self.negative_slope.unwrap_or(1.0);
         let Some(BlockNorm { norm, activated, .. }) = &mut self.norm else {
             let fused = Conv2dFused { negative_slope, statistics: None };
-            return Ok(self.conv.forward(pass.cx, x, parameters, fused, y)?);
+            return Ok(conv2d_fused(pass.cx, &self.geometry, x, parameters, fused, y)?);
         };
         let by_batch = !matches!(pass.statistics, Statistics::Running(_));
         let statistics = by_batch.then(|| norm.statistics_mut());
         let fused = Conv2dFused { negative_slope, statistics };
-        self.conv.forward(pass.cx, x, parameters, fused, activated)?;
+        conv2d_fused(pass.cx, &self.geometry, x, parameters, fused, activated)?;
         norm.normalize(pass, activated, y)
     }
 
@@ -84,10 +85,10 @@ impl Block {
         };
         let (dweight, dbias) = self.tensors.split(pass.gradients);
         let dbias = dbias.filter(|_| !dbias_is_known);
-        self.conv.backward_weight(pass.cx, x, dz, dweight, dbias)?;
+        conv2d_backward_weight(pass.cx, &self.geometry, x, dz, dweight, dbias)?;
         if let Some(dx) = dx {
             let weight = &pass.parameters[self.tensors.weight.clone()];
-            self.conv.backward_input(pass.cx, weight, dz, dx)?;
+            conv2d_backward_input(pass.cx, &self.geometry, weight, dz, dx)?;
         }
         Ok(())
     }

@@ -1,0 +1,285 @@
+//! From layers to nodes of units.
+
+use super::conv::{ConvGradients, ConvNode};
+use super::norm::{Constants, NormNode};
+use super::{ActivationNode, Node, Part, Sizes, Step, UnitPlan};
+use crate::Error;
+use crate::network::Network;
+use crate::parameters::LayerTensors;
+use crate::plan::Purpose;
+use crate::plan::activation::Activation;
+use crate::spec::{Layer, NetworkSpec, conv_geometry};
+use loupe_engine::conv::{Conv2d, Conv2dOptions, InterleavedConv2d};
+use loupe_engine::norm::batch::{BatchNorm, UnitLayout, UnitNorm};
+use loupe_engine::{Buffer, LANES};
+use std::ops::Range;
+
+/// The longest value of one image that is interleaved: sixteen of them are 256 KiB, about what a core's
+/// own cache holds.
+const LONGEST: usize = 1 << 12;
+
+/// Whether units are worth it: full groups of images, which are small, and no layer that looks at one
+/// image by itself.
+fn fits(spec: &NetworkSpec, batch: usize, longest: usize) -> bool {
+    let by_image = |layer: &Layer| matches!(layer, Layer::LayerNorm { .. });
+    batch.is_multiple_of(LANES) && longest <= LONGEST && !spec.layers.iter().any(by_image)
+}
+
+pub(super) fn build(
+    network: &Network,
+    shapes: &[Vec<usize>],
+    batch: usize,
+    purpose: Purpose,
+) -> Result<Option<UnitPlan>, Error> {
+    let longest = shapes.iter().map(|shape| shape.iter().product::<usize>()).max().unwrap_or(0);
+    if !fits(network.spec(), batch, longest) {
+        return Ok(None);
+    }
+    let mut builder = Builder {
+        network,
+        shapes,
+        batch,
+        purpose,
+        next: 0,
+        work: 0,
+        unit_len: 0,
+        sums_len: 0,
+        value: 0..0,
+        gradient: None,
+        activated: None,
+        nodes: Vec::new(),
+        forward: Vec::new(),
+    };
+    builder.value = builder.unit(shapes[0].iter().product::<usize>() * LANES);
+    let first = builder.value.clone();
+    while builder.next < network.spec().layers.len() {
+        builder.add_node()?;
+    }
+    Ok(Some(builder.finish(first)))
+}
+
+struct Builder<'a> {
+    network: &'a Network,
+    /// Of one input before each layer, and behind the last.
+    shapes: &'a [Vec<usize>],
+    batch: usize,
+    purpose: Purpose,
+    /// The first layer that no node does yet.
+    next: usize,
+    work: usize,
+    unit_len: usize,
+    sums_len: usize,
+    /// The last value so far.
+    value: Range<usize>,
+    /// The gradient by it; none for the input.
+    gradient: Option<Range<usize>>,
+    /// If the last value is a convolution's: the slope of its activation, and its bias.
+    activated: Option<(f32, Option<Range<usize>>)>,
+    nodes: Vec<Node>,
+    forward: Vec<Step>,
+}
+
+impl Builder<'_> {
+    /// Room in a unit, at the beginning of a cache line.
+    fn unit(&mut self, len: usize) -> Range<usize> {
+        let range = self.unit_len..self.unit_len + len;
+        self.unit_len = range.end.next_multiple_of(LANES);
+        range
+    }
+
+    /// Room for a gradient in a unit.
+    fn gradient(&mut self, len: usize) -> Range<usize> {
+        let len = if self.purpose == Purpose::Training { len } else { 0 };
+        self.unit(len)
+    }
+
+    /// Room among the sums of a run.
+    fn sums(&mut self, len: usize) -> Range<usize> {
+        let range = self.sums_len..self.sums_len + len;
+        self.sums_len = range.end.next_multiple_of(LANES);
+        range
+    }
+
+    fn layer_tensors(&self, index: usize) -> LayerTensors {
+        self.network.layout.layers[index].clone().expect("a layer with parameters")
+    }
+
+    fn push(&mut self, node: Node, parts: &[Part]) {
+        let steps = parts.iter().map(|&part| Step { node: self.nodes.len(), part });
+        self.forward.extend(steps);
+        self.nodes.push(node);
+    }
+
+    /// Makes a node of the next layer, and of those behind it that it can take in.
+    fn add_node(&mut self) -> Result<(), Error> {
+        let index = self.next;
+        let shape = &self.shapes[index];
+        let spec = self.network.spec();
+        self.next += 1;
+        match &spec.layers[index] {
+            Layer::View { .. } => {}
+            layer @ Layer::Conv2d { .. } => {
+                let size = [shape[1], shape[2]];
+                let geometry = conv_geometry(layer, size).expect("shape inference has passed");
+                self.conv(index, geometry)?;
+            }
+            &Layer::Linear { in_features, out_features, .. } => {
+                let options = Conv2dOptions::new(in_features, out_features, [1, 1]);
+                let geometry = Conv2d::new(options, [1, 1]).expect("shape inference has passed");
+                self.conv(index, geometry)?;
+            }
+            &Layer::BatchNorm2d { eps, momentum, .. } => self.norm(index, eps, momentum),
+            &Layer::LeakyReLU { negative_slope } => {
+                self.activation(Activation::LeakyRelu { negative_slope });
+            }
+            Layer::ReLU {} => self.activation(Activation::Relu),
+            Layer::Sigmoid {} => self.activation(Activation::Sigmoid),
+            Layer::LayerNorm { .. } => unreachable!("not of units"),
+        }
+        Ok(())
+    }
+
+    fn conv(&mut self, index: usize, geometry: Conv2d) -> Result<(), Error> {
+        let spec = self.network.spec();
+        let conv = InterleavedConv2d::new(geometry)?;
+        let negative_slope = match spec.layers.get(self.next) {
+            Some(Layer::ReLU {}) => Some(0.0),
+            // The backward pass reads the sign of the input off the output.
+            Some(&Layer::LeakyReLU { negative_slope }) if negative_slope >= 0.0 => {
+                Some(negative_slope)
+            }
+            _ => None,
+        };
+        self.next += usize::from(negative_slope.is_some());
+        let has_norm = matches!(spec.layers.get(self.next), Some(Layer::BatchNorm2d { .. }));
+
+        let tensors = self.layer_tensors(index);
+        let (channels, output_len) = (conv.geometry().options().out_channels, conv.output_len());
+        let products = conv.packed_forward_len() / channels;
+        self.work += 2 * self.batch * (output_len / LANES) * products;
+        let x = self.value.clone();
+        let y = self.unit(output_len);
+        let moments = has_norm.then(|| [self.unit(channels), self.unit(channels)]);
+        let dy = self.gradient(output_len);
+        let has_dz = negative_slope.is_some() && !has_norm;
+        let gradients = (self.purpose == Purpose::Training).then(|| {
+            let norm =
+                UnitNorm { layout: UnitLayout::Rows, channels, spatial: output_len / channels };
+            let has_sums = tensors.bias.is_some() && !has_norm;
+            let packed_len = if self.gradient.is_some() { conv.packed_backward_len() } else { 0 };
+            ConvGradients {
+                dx: self.gradient.clone(),
+                dy: dy.clone(),
+                dz: has_dz.then(|| self.unit(output_len)),
+                weight_sums: self.sums(tensors.weight.len()),
+                bias_sums: has_sums.then(|| (self.sums(channels), norm)),
+                packed: Buffer::zeros(packed_len),
+            }
+        });
+        self.activated = Some((negative_slope.unwrap_or(1.0), tensors.bias.clone()));
+        let packed_forward = Buffer::zeros(conv.packed_forward_len());
+        self.value = y.clone();
+        self.gradient = Some(dy);
+        let node =
+            ConvNode { conv, tensors, negative_slope, x, y, moments, packed_forward, gradients };
+        self.push(Node::Conv(Box::new(node)), &[Part::First]);
+        if has_norm {
+            let &Layer::BatchNorm2d { eps, momentum, .. } = &spec.layers[self.next] else {
+                unreachable!("just looked at");
+            };
+            self.next += 1;
+            self.norm(self.next - 1, eps, momentum);
+        }
+        Ok(())
+    }
+
+    /// The normalisation of the last value; its moments are known if a convolution is in front of it.
+    fn norm(&mut self, index: usize, eps: f32, momentum: f32) {
+        let &[channels, height, width] = &self.shapes[index][..] else {
+            unreachable!("shape inference has passed");
+        };
+        let len = self.value.len();
+        let (moments, parts) = match self.nodes.last() {
+            Some(Node::Conv(conv)) if conv.moments.is_some() && conv.y == self.value => {
+                (conv.moments.clone().expect("just looked at"), &[Part::Second][..])
+            }
+            _ => ([self.unit(channels), self.unit(channels)], &[Part::First, Part::Second][..]),
+        };
+        let (negative_slope, conv_bias) =
+            if parts.len() == 1 { self.activated.take() } else { None }.unwrap_or((1.0, None));
+        // The gradient by the input of the network is written too, where there is no other place.
+        let dy = self.gradient.take().unwrap_or_else(|| self.gradient(len));
+        let y = self.unit(len);
+        let sums = [(); 3].map(|()| self.gradient(channels));
+        let norm = UnitNorm { layout: UnitLayout::Rows, channels, spatial: len / channels };
+        let dims = BatchNorm { batch: self.batch, channels, spatial: height * width, eps };
+        let node = NormNode {
+            norm,
+            dims,
+            momentum,
+            tensors: self.layer_tensors(index),
+            x: self.value.clone(),
+            y: y.clone(),
+            moments,
+            dy: dy.clone(),
+            negative_slope,
+            sums,
+            conv_bias,
+            constants: Constants::new(channels),
+        };
+        self.value = y;
+        self.gradient = Some(dy);
+        self.push(Node::Norm(Box::new(node)), parts);
+    }
+
+    fn activation(&mut self, activation: Activation) {
+        let len = self.value.len();
+        let x = self.value.clone();
+        let dx = self.gradient.take().unwrap_or_else(|| self.gradient(len));
+        let (y, dy) = (self.unit(len), self.gradient(len));
+        (self.value, self.gradient) = (y.clone(), Some(dy.clone()));
+        let node = ActivationNode { activation, x, y, dx, dy };
+        self.push(Node::Activation(node), &[Part::First]);
+    }
+
+    fn finish(mut self, first: Range<usize>) -> UnitPlan {
+        let units = self.batch / LANES;
+        let runs = runs(units, self.work);
+        let image = [0, self.shapes.len() - 1].map(|n| self.shapes[n].iter().product());
+        let sizes = Sizes {
+            work: self.work,
+            units,
+            run: units.div_ceil(runs),
+            unit_len: self.unit_len.max(LANES),
+            sums_len: self.sums_len.max(LANES),
+            image,
+        };
+        let last = self.value.clone();
+        // A network without layers has no gradient at all.
+        let dy = self.gradient.take().unwrap_or_else(|| last.clone());
+        let backward = self.nodes.iter().enumerate().rev().flat_map(|(node, kind)| {
+            let parts: &[Part] = match kind {
+                Node::Norm(_) => &[Part::First, Part::Second],
+                _ => &[Part::First],
+            };
+            parts.iter().map(move |&part| Step { node, part })
+        });
+        UnitPlan {
+            input: Buffer::zeros(self.batch * image[0]),
+            output: Buffer::zeros(self.batch * image[1]),
+            sizes,
+            units: Buffer::zeros(units * sizes.unit_len),
+            sums: Buffer::zeros(sizes.runs() * sizes.sums_len),
+            backward: backward.collect(),
+            nodes: self.nodes,
+            forward: self.forward,
+            edges: [first, last, dy],
+        }
+    }
+}
+
+/// Into how many runs the units are cut: each is some work, and their sums are added up later.
+fn runs(units: usize, work: usize) -> usize {
+    const RUN_WORK: usize = 1 << 19;
+    (work / RUN_WORK).clamp(1, 16).min(units)
+}

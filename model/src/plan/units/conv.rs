@@ -1,0 +1,120 @@
+//! A convolution of units, with the activation behind it.
+
+use super::{Sizes, parts};
+use crate::Error;
+use crate::parameters::LayerTensors;
+use crate::plan::Backward;
+use loupe_engine::activation::leaky_relu_backward;
+use loupe_engine::conv::InterleavedConv2d;
+use loupe_engine::norm::batch::{UnitNorm, sum_units};
+use loupe_engine::{Buffer, Context, Isa};
+use std::ops::Range;
+
+/// `Conv2d`, or `Linear` as a convolution of images of one pixel; then `LeakyReLU` if there is a slope.
+#[derive(Debug)]
+pub(super) struct ConvNode {
+    pub(super) conv: InterleavedConv2d,
+    pub(super) tensors: LayerTensors,
+    /// Not negative: the sign of the activation is then that of its input.
+    pub(super) negative_slope: Option<f32>,
+    pub(super) x: Range<usize>,
+    pub(super) y: Range<usize>,
+    /// Of y, for a batch normalisation that follows.
+    pub(super) moments: Option<[Range<usize>; 2]>,
+    pub(super) packed_forward: Buffer,
+    /// None in plans for inference.
+    pub(super) gradients: Option<ConvGradients>,
+}
+
+/// What the backward pass of a convolution needs.
+#[derive(Debug)]
+pub(super) struct ConvGradients {
+    /// The gradient by x; none if x is the input.
+    pub(super) dx: Option<Range<usize>>,
+    /// The gradient by y.
+    pub(super) dy: Range<usize>,
+    /// The gradient before the activation, if what follows does not give that as `dy`.
+    pub(super) dz: Option<Range<usize>>,
+    /// Among the run's sums.
+    pub(super) weight_sums: Range<usize>,
+    /// Among the run's sums, and how they are summed; none if there is no bias or what follows knows its
+    /// gradient.
+    pub(super) bias_sums: Option<(Range<usize>, UnitNorm)>,
+    pub(super) packed: Buffer,
+}
+
+impl ConvNode {
+    pub(super) fn prepare_forward(&mut self, isa: Isa, parameters: &[f32]) -> Result<(), Error> {
+        let weight = &parameters[self.tensors.weight.clone()];
+        let bias = self.tensors.bias.clone().map(|bias| &parameters[bias]);
+        Ok(self.conv.pack_forward(isa, weight, bias, &mut self.packed_forward)?)
+    }
+
+    pub(super) fn forward(&self, isa: Isa, by_batch: bool, unit: &mut [f32]) -> Result<(), Error> {
+        let slope = self.negative_slope.unwrap_or(1.0);
+        let packed = &self.packed_forward;
+        match &self.moments {
+            Some([means, squares]) if by_batch => {
+                let [x, y, means, squares] = parts(unit, [&self.x, &self.y, means, squares]);
+                self.conv.forward(isa, packed, x, slope, y, Some([means, squares]))?;
+            }
+            _ => {
+                let [x, y] = parts(unit, [&self.x, &self.y]);
+                self.conv.forward(isa, packed, x, slope, y, None)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn prepare_backward(&mut self, isa: Isa, parameters: &[f32]) -> Result<(), Error> {
+        if let Some(ConvGradients { dx: Some(_), packed, .. }) = &mut self.gradients {
+            self.conv.pack_backward(isa, &parameters[self.tensors.weight.clone()], packed)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn backward(
+        &self,
+        serial: &Context,
+        unit: &mut [f32],
+        sums: &mut [f32],
+    ) -> Result<(), Error> {
+        let isa = serial.isa();
+        let gradients = self.gradients.as_ref().expect("a plan for training");
+        let dz = match &gradients.dz {
+            Some(dz_range) => {
+                let [y, dy, dz] = parts(unit, [&self.y, &gradients.dy, dz_range]);
+                leaky_relu_backward(serial, self.negative_slope.unwrap_or(1.0), y, dy, dz)?;
+                dz_range
+            }
+            None => &gradients.dy,
+        };
+        let [x, dz_values] = parts(unit, [&self.x, dz]);
+        self.conv.backward_weight(isa, x, dz_values, &mut sums[gradients.weight_sums.clone()])?;
+        if let Some((range, norm)) = &gradients.bias_sums {
+            norm.add_sums(isa, dz_values, &mut sums[range.clone()])?;
+        }
+        if let Some(dx) = &gradients.dx {
+            let [dz, dx] = parts(unit, [dz, dx]);
+            self.conv.backward_input(isa, &gradients.packed, dz, dx)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the gradients by weight and bias, but for a bias that a normalisation takes care of.
+    pub(super) fn finish_backward(
+        &self,
+        pass: &mut Backward<'_>,
+        sizes: Sizes,
+        sums: &[f32],
+    ) -> Result<(), Error> {
+        let gradients = self.gradients.as_ref().expect("a plan for training");
+        let (dweight, dbias) = self.tensors.split(pass.gradients);
+        let (runs, stride) = (sizes.runs(), sizes.sums_len);
+        sum_units(pass.cx, runs, &sums[gradients.weight_sums.start..], stride, dweight)?;
+        if let (Some((range, _)), Some(dbias)) = (&gradients.bias_sums, dbias) {
+            sum_units(pass.cx, runs, &sums[range.start..], stride, dbias)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,306 @@
+//! Plans that work through the batch unit by unit.
+//!
+//! A *unit* is 16 interleaved images. All its values, from input to output and back, lie together in one
+//! piece of memory, about as large as a core's own cache. A pass is a few *rounds*: in a round every unit
+//! is taken through as many nodes as possible, and one round ends where the next node has to know all
+//! units: a batch normalisation needs the statistics of the batch, and its gradient two sums over it.
+//!
+//! Some units form a *run*, which is one task of a round. A run sums up its units' gradients by the
+//! weights; the runs' sums are added in order. Runs depend on the problem only, never on the threads.
+
+mod build;
+mod conv;
+mod norm;
+
+use super::activation::Activation;
+use super::{Backward, Forward, Purpose, Statistics};
+use crate::Error;
+use crate::network::Network;
+use conv::ConvNode;
+use loupe_engine::conv::{deinterleave, interleave};
+use loupe_engine::{Buffer, Context, LANES, Threads};
+use norm::NormNode;
+use std::ops::Range;
+
+#[derive(Debug)]
+pub(super) struct UnitPlan {
+    /// `[N, …]`
+    input: Buffer,
+    /// `[N, …]`
+    output: Buffer,
+    sizes: Sizes,
+    /// `[units, unit_len]`
+    units: Buffer,
+    /// `[runs, sums_len]`
+    sums: Buffer,
+    nodes: Vec<Node>,
+    forward: Vec<Step>,
+    backward: Vec<Step>,
+    /// Within a unit: the first value, the last one, and the gradient by that.
+    edges: [Range<usize>; 3],
+}
+
+/// How a batch is cut.
+#[derive(Clone, Copy, Debug)]
+struct Sizes {
+    /// Operations of a forward pass.
+    work: usize,
+    units: usize,
+    /// Units of a run; the last run may have fewer.
+    run: usize,
+    unit_len: usize,
+    /// Sums of a run.
+    sums_len: usize,
+    /// Elements of one input and of one output.
+    image: [usize; 2],
+}
+
+#[derive(Debug)]
+enum Node {
+    Conv(Box<ConvNode>),
+    Norm(Box<NormNode>),
+    Activation(ActivationNode),
+}
+
+/// A node's work on a unit, before or after it has to know all units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Step {
+    node: usize,
+    part: Part,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    First,
+    /// Only of a batch normalisation.
+    Second,
+}
+
+#[derive(Debug)]
+struct ActivationNode {
+    activation: Activation,
+    x: Range<usize>,
+    y: Range<usize>,
+    dx: Range<usize>,
+    dy: Range<usize>,
+}
+
+/// What a task of a round works on.
+struct Task<'a> {
+    unit: &'a mut [f32],
+    /// The unit's part of the outputs.
+    output: &'a mut [f32],
+    /// The run's sums.
+    sums: &'a mut [f32],
+    /// The unit's number, and whether it is the first of its run.
+    index: usize,
+    is_first: bool,
+}
+
+impl UnitPlan {
+    /// A plan, if the network and the batch are of the kind for which this is the fastest.
+    ///
+    /// # Errors
+    /// As those of the operations' sizes.
+    pub(super) fn new(
+        network: &Network,
+        shapes: &[Vec<usize>],
+        batch: usize,
+        purpose: Purpose,
+    ) -> Result<Option<UnitPlan>, Error> {
+        build::build(network, shapes, batch, purpose)
+    }
+
+    pub(super) fn input_mut(&mut self) -> &mut [f32] {
+        &mut self.input
+    }
+
+    pub(super) fn output(&self) -> &[f32] {
+        &self.output
+    }
+
+    pub(super) fn forward(&mut self, mut pass: Forward<'_>) -> Result<(), Error> {
+        let cx = pass.cx;
+        let by_batch = !matches!(pass.statistics, Statistics::Running(_));
+        for node in &mut self.nodes {
+            match node {
+                Node::Conv(node) => node.prepare_forward(cx.isa(), pass.parameters)?,
+                Node::Norm(node) => node.prepare_forward(&pass)?,
+                Node::Activation(_) => {}
+            }
+        }
+        let mut first = 0;
+        loop {
+            let steps = next_round(&self.forward, first, by_batch);
+            let is_last = steps.end == self.forward.len();
+            self.forward_round(cx, steps.clone(), by_batch)?;
+            if is_last {
+                return Ok(());
+            }
+            if let Node::Norm(node) = &mut self.nodes[self.forward[steps.end].node] {
+                node.merge_moments(&mut pass, self.sizes, &self.units)?;
+            }
+            first = steps.end;
+        }
+    }
+
+    fn forward_round(
+        &mut self,
+        cx: &Context,
+        steps: Range<usize>,
+        by_batch: bool,
+    ) -> Result<(), Error> {
+        let serial = Context::new(cx.isa(), Threads::serial());
+        let UnitPlan { input, output, sizes, units, sums, nodes, forward, edges, .. } = self;
+        let steps_of = (&forward[steps.clone()], steps.start == 0, steps.end == forward.len());
+        let (steps, is_first, is_last) = steps_of;
+        let (input_len, output_len) = (sizes.image[0] * LANES, sizes.image[1] * LANES);
+        sizes.for_each_unit(cx, [units, sums, output], |task| {
+            if is_first {
+                let images = &input[task.index * input_len..];
+                let images = &images[..images.len().min(input_len)];
+                let x = &mut task.unit[edges[0].clone()];
+                interleave(cx.isa(), sizes.image[0], images, x)?;
+            }
+            for step in steps {
+                match &nodes[step.node] {
+                    Node::Conv(node) => node.forward(cx.isa(), by_batch, task.unit)?,
+                    // Running statistics need not be measured.
+                    Node::Norm(_) if step.part == Part::First && !by_batch => {}
+                    Node::Norm(node) => node.forward(cx.isa(), step.part, task.unit)?,
+                    Node::Activation(node) => {
+                        let [x, y] = parts(task.unit, [&node.x, &node.y]);
+                        node.activation.forward(&serial, x, y)?;
+                    }
+                }
+            }
+            if is_last {
+                debug_assert!(task.output.len() <= output_len);
+                let y = &task.unit[edges[1].clone()];
+                deinterleave(cx.isa(), sizes.image[1], y, task.output)?;
+            }
+            Ok(())
+        })
+    }
+
+    pub(super) fn backward(
+        &mut self,
+        mut pass: Backward<'_>,
+        output_gradient: &[f32],
+    ) -> Result<(), Error> {
+        for node in &mut self.nodes {
+            if let Node::Conv(node) = node {
+                node.prepare_backward(pass.cx.isa(), pass.parameters)?;
+            }
+        }
+        let mut first = 0;
+        while first < self.backward.len() {
+            let steps = next_round(&self.backward, first, true);
+            self.backward_round(pass.cx, steps.clone(), output_gradient)?;
+            first = steps.end;
+            let Some(step) = self.backward.get(first) else { break };
+            if let Node::Norm(node) = &mut self.nodes[step.node] {
+                node.merge_sums(&mut pass, self.sizes, &self.units)?;
+            }
+        }
+        for node in &self.nodes {
+            match node {
+                Node::Conv(node) => node.finish_backward(&mut pass, self.sizes, &self.sums)?,
+                Node::Norm(node) => node.finish_backward(&mut pass, self.sizes, &self.units)?,
+                Node::Activation(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn backward_round(
+        &mut self,
+        cx: &Context,
+        steps: Range<usize>,
+        output_gradient: &[f32],
+    ) -> Result<(), Error> {
+        let serial = Context::new(cx.isa(), Threads::serial());
+        let UnitPlan { output, sizes, units, sums, nodes, backward, edges, .. } = self;
+        let (steps, is_first) = (&backward[steps.clone()], steps.start == 0);
+        let output_len = sizes.image[1] * LANES;
+        sizes.for_each_unit(cx, [units, sums, output], |task| {
+            if is_first {
+                let gradient = &output_gradient[task.index * output_len..];
+                let gradient = &gradient[..gradient.len().min(output_len)];
+                let dy = &mut task.unit[edges[2].clone()];
+                interleave(cx.isa(), sizes.image[1], gradient, dy)?;
+                if task.is_first {
+                    task.sums.fill(0.0);
+                }
+            }
+            for step in steps {
+                match &nodes[step.node] {
+                    Node::Conv(node) => node.backward(&serial, task.unit, task.sums)?,
+                    Node::Norm(node) => node.backward(cx.isa(), step.part, task.unit)?,
+                    Node::Activation(node) => {
+                        let ranges = [&node.x, &node.y, &node.dy, &node.dx];
+                        let [x, y, dy, dx] = parts(task.unit, ranges);
+                        node.activation.backward(&serial, x, y, dy, dx)?;
+                    }
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+/// The steps from `first` on that can be taken before all units must be known.
+fn next_round(steps: &[Step], first: usize, by_batch: bool) -> Range<usize> {
+    let waits = |step: &Step| by_batch && step.part == Part::Second;
+    let more = steps[first..].iter().skip(1).take_while(|step| !waits(step)).count();
+    first..(first + 1 + more).min(steps.len())
+}
+
+impl Sizes {
+    fn runs(&self) -> usize {
+        self.units.div_ceil(self.run)
+    }
+
+    /// Calls `f` for every unit, and returns an error if one of the calls did.
+    fn for_each_unit(
+        &self,
+        cx: &Context,
+        [units, sums, output]: [&mut [f32]; 3],
+        f: impl Fn(Task<'_>) -> Result<(), Error> + Sync,
+    ) -> Result<(), Error> {
+        let output_len = self.image[1] * LANES;
+        let failure = std::sync::Mutex::new(None);
+        let chunks = [
+            (units, self.run * self.unit_len),
+            (sums, self.sums_len),
+            (output, self.run * output_len),
+        ];
+        cx.threads().for_each_chunk(
+            self.runs(),
+            self.work,
+            chunks,
+            |run, [units, sums, output]| {
+                let units = units.chunks_exact_mut(self.unit_len);
+                for (n, (unit, output)) in units.zip(output.chunks_mut(output_len)).enumerate() {
+                    let index = run * self.run + n;
+                    let task = Task { unit, output, sums: &mut *sums, index, is_first: n == 0 };
+                    if let Err(error) = f(task) {
+                        failure.lock().expect("no panic in between").get_or_insert(error);
+                    }
+                }
+            },
+        );
+        failure.into_inner().expect("no panic in between").map_or(Ok(()), Err)
+    }
+}
+
+/// Parts of a unit.
+///
+/// # Panics
+/// If they overlap or do not lie within it.
+fn parts<'a, const N: usize>(
+    unit: &'a mut [f32],
+    ranges: [&Range<usize>; N],
+) -> [&'a mut [f32]; N] {
+    unit.get_disjoint_mut(ranges.map(Range::clone)).expect("parts of a unit are disjoint")
+}

@@ -1,0 +1,187 @@
+//! A batch normalisation of units.
+
+use super::{Part, Sizes, parts};
+use crate::Error;
+use crate::parameters::LayerTensors;
+use crate::plan::{Backward, Forward, Statistics};
+use loupe_engine::norm::batch::{
+    self, BatchNorm, UnitConstants, UnitGradient, UnitNorm, gradient_constants, scales, sum_units,
+    update_running_statistics,
+};
+use loupe_engine::{Buffer, Isa};
+use std::ops::Range;
+
+/// `BatchNorm2d`, with the gradient of a `LeakyReLU` in front of it.
+#[derive(Debug)]
+pub(super) struct NormNode {
+    pub(super) norm: UnitNorm,
+    /// Of the whole batch.
+    pub(super) dims: BatchNorm,
+    pub(super) momentum: f32,
+    pub(super) tensors: LayerTensors,
+    pub(super) x: Range<usize>,
+    pub(super) y: Range<usize>,
+    /// Means of x and squares about them.
+    pub(super) moments: [Range<usize>; 2],
+    /// The gradient by y, in whose place the one by x is written, or by the input of the LeakyReLU.
+    pub(super) dy: Range<usize>,
+    /// Slope of the LeakyReLU whose output x is; 1 for none.
+    pub(super) negative_slope: f32,
+    /// Σ dy, Σ dy · (x - mean), Σ dx.
+    pub(super) sums: [Range<usize>; 3],
+    /// The bias of the convolution in front, whose gradient Σ dx is.
+    pub(super) conv_bias: Option<Range<usize>>,
+    pub(super) constants: Constants,
+}
+
+/// Numbers of each channel.
+#[derive(Debug)]
+pub(super) struct Constants {
+    mean: Buffer,
+    variance: Buffer,
+    scale: Buffer,
+    bias: Buffer,
+    average: Buffer,
+    steepness: Buffer,
+    sums: Buffer,
+    products: Buffer,
+}
+
+impl Constants {
+    pub(super) fn new(channels: usize) -> Constants {
+        let zeros = || Buffer::zeros(channels);
+        Constants {
+            mean: zeros(),
+            variance: zeros(),
+            scale: zeros(),
+            bias: zeros(),
+            average: zeros(),
+            steepness: zeros(),
+            sums: zeros(),
+            products: zeros(),
+        }
+    }
+}
+
+impl NormNode {
+    /// Where the running statistics are.
+    fn running(&self) -> [Range<usize>; 2] {
+        self.tensors.running.clone().expect("a batch normalisation has running statistics")
+    }
+
+    pub(super) fn prepare_forward(&mut self, pass: &Forward<'_>) -> Result<(), Error> {
+        let bias = self.tensors.affine(pass.parameters).bias;
+        self.constants.bias[..bias.len()].copy_from_slice(bias);
+        if let Statistics::Running(running) = pass.statistics {
+            let [mean, variance] = self.running();
+            let channels = self.dims.channels;
+            self.constants.mean[..channels].copy_from_slice(&running[mean]);
+            self.constants.variance[..channels].copy_from_slice(&running[variance]);
+            self.set_scale(pass.parameters)?;
+        }
+        Ok(())
+    }
+
+    fn set_scale(&mut self, parameters: &[f32]) -> Result<(), Error> {
+        let weight = self.tensors.affine(parameters).weight;
+        let Constants { variance, scale, .. } = &mut self.constants;
+        Ok(scales(self.dims.eps, variance, weight, scale)?)
+    }
+
+    /// Statistics of the batch, from those of the units; in training the running ones move.
+    pub(super) fn merge_moments(
+        &mut self,
+        pass: &mut Forward<'_>,
+        sizes: Sizes,
+        units: &[f32],
+    ) -> Result<(), Error> {
+        let Constants { mean, variance, .. } = &mut self.constants;
+        let moments = self.moments.each_ref().map(|range| &units[range.start..]);
+        let outputs = [&mut **mean, &mut **variance];
+        let isa = pass.cx.isa();
+        self.norm.merge_moments(isa, sizes.units, moments, sizes.unit_len, outputs)?;
+        let [running_mean, running_variance] = self.running();
+        if let Statistics::Training(running) = &mut pass.statistics {
+            let (before, after) = running.split_at_mut(running_variance.start);
+            let after = &mut after[..running_variance.len()];
+            let channels = self.dims.channels;
+            let Constants { mean, variance, .. } = &self.constants;
+            let statistics =
+                batch::Statistics { mean: &mean[..channels], variance: &variance[..channels] };
+            let before = &mut before[running_mean];
+            update_running_statistics(&self.dims, self.momentum, statistics, before, after)?;
+        }
+        self.set_scale(pass.parameters)
+    }
+
+    pub(super) fn forward(&self, isa: Isa, part: Part, unit: &mut [f32]) -> Result<(), Error> {
+        let Constants { mean, scale, bias, .. } = &self.constants;
+        match part {
+            Part::First => {
+                let [x, means, squares] =
+                    parts(unit, [&self.x, &self.moments[0], &self.moments[1]]);
+                self.norm.moments(isa, x, means, squares)?;
+            }
+            Part::Second => {
+                let [x, y] = parts(unit, [&self.x, &self.y]);
+                self.norm.normalize(isa, x, UnitConstants { mean, scale, bias }, y)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The gradients by weight and bias, and what the units' gradients need of the batch.
+    pub(super) fn merge_sums(
+        &mut self,
+        pass: &mut Backward<'_>,
+        sizes: Sizes,
+        units: &[f32],
+    ) -> Result<(), Error> {
+        let Constants { variance, scale, average, steepness, sums, products, .. } =
+            &mut self.constants;
+        for (range, out) in self.sums.iter().zip([&mut *sums, &mut *products]) {
+            sum_units(pass.cx, sizes.units, &units[range.start..], sizes.unit_len, out)?;
+        }
+        let weight = self.tensors.affine(pass.parameters).weight;
+        let (dweight, dbias) = self.tensors.split(pass.gradients);
+        let dbias = dbias.expect("a normalisation has a bias");
+        Ok(gradient_constants(
+            self.dims.eps,
+            self.dims.batch * self.dims.spatial,
+            variance,
+            weight,
+            [sums, products],
+            [dweight, dbias],
+            [scale, average, steepness],
+        )?)
+    }
+
+    pub(super) fn backward(&self, isa: Isa, part: Part, unit: &mut [f32]) -> Result<(), Error> {
+        let Constants { mean, scale, average, steepness, .. } = &self.constants;
+        let [sums, products, dx_sums] = &self.sums;
+        match part {
+            Part::First => {
+                let [x, dy, sums, products] = parts(unit, [&self.x, &self.dy, sums, products]);
+                self.norm.backward_sums(isa, x, dy, mean, [sums, products])?;
+            }
+            Part::Second => {
+                let [x, dy, sums] = parts(unit, [&self.x, &self.dy, dx_sums]);
+                let gradient = UnitGradient { mean, scale, average, steepness };
+                self.norm.backward_input(isa, x, gradient, self.negative_slope, dy, sums)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the gradient by the bias of the convolution in front.
+    pub(super) fn finish_backward(
+        &self,
+        pass: &mut Backward<'_>,
+        sizes: Sizes,
+        units: &[f32],
+    ) -> Result<(), Error> {
+        let Some(bias) = self.conv_bias.clone() else { return Ok(()) };
+        let sums = &units[self.sums[2].start..];
+        Ok(sum_units(pass.cx, sizes.units, sums, sizes.unit_len, &mut pass.gradients[bias])?)
+    }
+}
