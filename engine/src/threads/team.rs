@@ -65,6 +65,7 @@ struct Shared {
 struct Job {
     function: *const (),
     call: unsafe fn(*const (), usize),
+    tasks: usize,
 }
 
 impl Team {
@@ -90,7 +91,7 @@ impl Team {
         self.most + 1
     }
 
-    /// Calls `f` with every number below `tasks` once. If another loop of the team is running, the
+    /// Calls `f` with every number below `tasks` once, the smallest first. If another loop of the team is running, the
     /// calling thread does all of them.
     ///
     /// # Panics
@@ -108,7 +109,7 @@ impl Team {
             (0..tasks).for_each(f);
             return;
         }
-        let mut job = Job { function: ptr::from_ref(f).cast(), call: call::<F> };
+        let mut job = Job { function: ptr::from_ref(f).cast(), call: call::<F>, tasks };
         shared.unfinished.store(tasks, Ordering::Relaxed);
         shared.job.store(&raw mut job, Ordering::Relaxed);
         // Releases the stores above to those who take a task. Sequentially consistent with the sleepers'
@@ -162,7 +163,7 @@ impl Drop for Team {
 }
 
 impl Shared {
-    /// Takes a task of the loop that is running, if one is left.
+    /// Takes a task of the loop that is running, if one is left: the number of those that were left.
     fn take(&self) -> Option<usize> {
         // Acquire: the job is seen that was stored before the tasks.
         self.remaining
@@ -170,20 +171,19 @@ impl Shared {
                 remaining.checked_sub(1)
             })
             .ok()
-            .map(|remaining| remaining - 1)
     }
 
     /// Runs a task; always true.
     ///
     /// # Safety
     /// The task was taken, and is run only here.
-    unsafe fn run_task(&self, task: usize) -> bool {
+    unsafe fn run_task(&self, left: usize) -> bool {
         let run = || {
             // SAFETY: a task of the loop is taken and not finished, so `Team::run` has not returned and
             // the job, its function and their types are what it stored.
             unsafe {
                 let job = &*self.job.load(Ordering::Relaxed);
-                (job.call)(job.function, task);
+                (job.call)(job.function, job.tasks - left);
             }
         };
         if let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {
