@@ -8,6 +8,8 @@
 
 mod axis;
 mod band;
+mod blocked;
+mod classes;
 mod conv2d;
 mod geometry;
 mod im2col;
@@ -15,6 +17,7 @@ mod interleaved;
 mod kernel;
 mod planes;
 
+pub use blocked::{BlockedConv2d, BlockedInput, block, unblock};
 pub use conv2d::{
     Conv2dFused, Conv2dParameters, conv2d, conv2d_backward_input, conv2d_backward_weight,
     conv2d_fused,

@@ -1,6 +1,6 @@
 //! The two kernels on interleaved images.
 
-use super::classes::Class;
+use crate::conv::classes::Class;
 use crate::gemm::{Cut, Epilogue, Offsets, Tile, tile};
 use crate::simd::{Kernel, LANES, Simd};
 

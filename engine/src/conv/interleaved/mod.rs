@@ -7,7 +7,6 @@
 //! Every function works on one unit, on the calling thread, so that a caller can do all that a step has
 //! to do with a unit while it is in the cache.
 
-mod classes;
 mod kernel;
 mod layout;
 mod weights;
@@ -15,14 +14,14 @@ mod weights;
 pub use layout::{deinterleave, interleave};
 
 use super::Conv2d;
+use super::classes::{self, Class};
 use super::geometry::OP;
 use crate::Error;
 use crate::error::expect_len;
 use crate::simd::{Isa, Kernel, LANES, Simd};
-use classes::Class;
+use kernel::{Accumulate, Multiply};
 use kernel::{Accumulate, Multiply};
 use weights::{Pack, Weights};
-
 /// A [`Conv2d`] of interleaved images.
 #[derive(Clone, Debug)]
 pub struct InterleavedConv2d {

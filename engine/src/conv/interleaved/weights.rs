@@ -1,7 +1,7 @@
 //! Weights in the order in which the tiles read them.
 
-use super::classes::Class;
 use super::kernel::DEPTH;
+use crate::conv::classes::Class;
 use crate::gemm::Cut;
 use crate::simd::{Kernel, Simd};
 

@@ -1,18 +1,18 @@
 //! Which results meet which kernel elements, sorted so that results that meet the same are together.
 
+use super::Conv2d;
+use super::geometry::OP;
 use crate::Error;
-use crate::conv::Conv2d;
-use crate::conv::geometry::OP;
 
-/// Entries of the tables of one direction, and products that meet along one axis. Interleaving pays for
-/// small images only, whose tables are far smaller.
+/// Entries of the tables of one direction, and products that meet along one axis. Layouts with tables
+/// are for small images, which need far fewer.
 const MOST_ENTRIES: usize = 1 << 22;
 
 /// `Ok` if so many entries are no trouble.
 fn check(entries: Option<usize>) -> Result<(), Error> {
     match entries {
         Some(entries) if entries <= MOST_ENTRIES => Ok(()),
-        _ => Err(Error::Overflow { op: OP, what: "a table of interleaved images" }),
+        _ => Err(Error::Overflow { op: OP, what: "a table of what meets what" }),
     }
 }
 
@@ -224,7 +224,7 @@ mod tests {
             let geometry = Conv2d::new(options, size).unwrap();
             // One of the directions may be small.
             let error = forward(&geometry).and_then(|_| backward(&geometry)).unwrap_err();
-            assert_eq!(error, Error::Overflow { op: OP, what: "a table of interleaved images" });
+            assert_eq!(error, Error::Overflow { op: OP, what: "a table of what meets what" });
         };
         let plain = Conv2dOptions::new;
         refused(plain(1, 1, [1, 1]), [1 << 20, 1 << 20]);
