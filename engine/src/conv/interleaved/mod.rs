@@ -20,7 +20,6 @@ use crate::Error;
 use crate::error::expect_len;
 use crate::simd::{Isa, Kernel, LANES, Simd};
 use kernel::{Accumulate, Multiply};
-use kernel::{Accumulate, Multiply};
 use weights::{Pack, Weights};
 /// A [`Conv2d`] of interleaved images.
 #[derive(Clone, Debug)]

@@ -1,28 +1,73 @@
 //! From layers to nodes of units.
 
 use super::conv::{ConvGradients, ConvNode};
+use super::lanes::{Form, Lanes, UnitConv};
+use super::linear::LinearNode;
 use super::norm::{Constants, NormNode};
-use super::{ActivationNode, Node, Part, Sizes, Step, UnitPlan};
+use super::{ActivationNode, Node, Part, Sizes, Step, UnblockNode, UnitPlan};
 use crate::Error;
 use crate::network::Network;
 use crate::parameters::LayerTensors;
 use crate::plan::Purpose;
 use crate::plan::activation::Activation;
 use crate::spec::{Layer, NetworkSpec, conv_geometry};
-use loupe_engine::conv::{Conv2d, Conv2dOptions, InterleavedConv2d};
-use loupe_engine::norm::batch::{BatchNorm, UnitLayout, UnitNorm};
+use loupe_engine::conv::{BlockedConv2d, BlockedInput, Conv2d, Conv2dOptions, InterleavedConv2d};
+use loupe_engine::linear::Linear;
+use loupe_engine::norm::batch::BatchNorm;
 use loupe_engine::{Buffer, LANES};
 use std::ops::Range;
 
-/// The longest value of one image that is interleaved: sixteen of them are 256 KiB, about what a core's
-/// own cache holds.
-const LONGEST: usize = 1 << 12;
+/// The longest value of one image of which sixteen make a unit: they are 256 KiB, about what a core's own
+/// cache holds.
+const LONGEST_OF_IMAGES: usize = 1 << 12;
+/// The longest value, missing channels included, of an image that is a unit.
+const LONGEST_OF_CHANNELS: usize = 1 << 14;
+/// The largest weight of a linear layer that is read again for every image.
+const LARGEST_LINEAR: usize = 1 << 15;
 
-/// Whether units are worth it: full groups of images, which are small, and no layer that looks at one
-/// image by itself.
-fn fits(spec: &NetworkSpec, batch: usize, longest: usize) -> bool {
+/// What a unit is to be, if units are worth it.
+fn lanes(spec: &NetworkSpec, shapes: &[Vec<usize>], batch: usize) -> Option<Lanes> {
+    let longest = shapes.iter().map(|shape| shape.iter().product::<usize>()).max().unwrap_or(0);
     let by_image = |layer: &Layer| matches!(layer, Layer::LayerNorm { .. });
-    batch.is_multiple_of(LANES) && longest <= LONGEST && !spec.layers.iter().any(by_image)
+    if spec.layers.iter().any(by_image) {
+        return None;
+    }
+    if batch.is_multiple_of(LANES) {
+        return (longest <= LONGEST_OF_IMAGES).then_some(Lanes::Images);
+    }
+    fits_channels(spec, shapes).then_some(Lanes::Channels)
+}
+
+/// Whether images can be blocked from the first convolution to a `View` behind the last, and the rest is
+/// small.
+fn fits_channels(spec: &NetworkSpec, shapes: &[Vec<usize>]) -> bool {
+    let mut form = Form::Plain;
+    for (layer, shape) in spec.layers.iter().zip(shapes) {
+        let blocked = matches!(form, Form::Blocked { .. });
+        let fits = match layer {
+            // The gradient by a plain input is not known to a convolution of blocks.
+            &Layer::Conv2d { groups, out_channels, .. } => {
+                let first = form == Form::Plain && shape == &spec.input;
+                form = Form::Blocked { channels: out_channels };
+                groups == 1 && (blocked || first)
+            }
+            Layer::BatchNorm2d { .. } | Layer::LeakyReLU { .. } | Layer::ReLU {} => blocked,
+            Layer::View { .. } => {
+                form = Form::Plain;
+                blocked
+            }
+            Layer::Linear { in_features, out_features, .. } => {
+                form == Form::Plain && in_features * out_features <= LARGEST_LINEAR
+            }
+            // It would make something of the zeros of missing channels.
+            Layer::Sigmoid {} => form == Form::Plain,
+            Layer::LayerNorm { .. } => false,
+        };
+        if !fits || form.len(shape) > LONGEST_OF_CHANNELS {
+            return false;
+        }
+    }
+    true
 }
 
 pub(super) fn build(
@@ -31,15 +76,18 @@ pub(super) fn build(
     batch: usize,
     purpose: Purpose,
 ) -> Result<Option<UnitPlan>, Error> {
-    let longest = shapes.iter().map(|shape| shape.iter().product::<usize>()).max().unwrap_or(0);
-    if !fits(network.spec(), batch, longest) {
-        return Ok(None);
-    }
+    let Some(lanes) = lanes(network.spec(), shapes, batch) else { return Ok(None) };
+    let form = match lanes {
+        Lanes::Images => Form::Interleaved,
+        Lanes::Channels => Form::Plain,
+    };
     let mut builder = Builder {
         network,
         shapes,
         batch,
         purpose,
+        lanes,
+        form,
         next: 0,
         work: 0,
         unit_len: 0,
@@ -50,8 +98,8 @@ pub(super) fn build(
         nodes: Vec::new(),
         forward: Vec::new(),
     };
-    builder.value = builder.unit(shapes[0].iter().product::<usize>() * LANES);
-    let first = builder.value.clone();
+    builder.value = builder.unit(form.len(&shapes[0]));
+    let first = (builder.value.clone(), form);
     while builder.next < network.spec().layers.len() {
         builder.add_node()?;
     }
@@ -64,6 +112,9 @@ struct Builder<'a> {
     shapes: &'a [Vec<usize>],
     batch: usize,
     purpose: Purpose,
+    lanes: Lanes,
+    /// How the last value so far lies.
+    form: Form,
     /// The first layer that no node does yet.
     next: usize,
     work: usize,
@@ -117,11 +168,14 @@ impl Builder<'_> {
         let spec = self.network.spec();
         self.next += 1;
         match &spec.layers[index] {
-            Layer::View { .. } => {}
+            Layer::View { .. } => self.unblock(),
             layer @ Layer::Conv2d { .. } => {
                 let size = [shape[1], shape[2]];
                 let geometry = conv_geometry(layer, size).expect("shape inference has passed");
                 self.conv(index, geometry)?;
+            }
+            &Layer::Linear { in_features, out_features, .. } if self.lanes == Lanes::Channels => {
+                self.linear(index, Linear { batch: 1, in_features, out_features });
             }
             &Layer::Linear { in_features, out_features, .. } => {
                 let options = Conv2dOptions::new(in_features, out_features, [1, 1]);
@@ -141,7 +195,17 @@ impl Builder<'_> {
 
     fn conv(&mut self, index: usize, geometry: Conv2d) -> Result<(), Error> {
         let spec = self.network.spec();
-        let conv = InterleavedConv2d::new(geometry)?;
+        let out_channels = geometry.options().out_channels;
+        let conv = match self.form {
+            Form::Interleaved => UnitConv::Interleaved(InterleavedConv2d::new(geometry)?),
+            Form::Plain => UnitConv::Blocked(BlockedConv2d::new(geometry, BlockedInput::Plain)?),
+            Form::Blocked { .. } => {
+                UnitConv::Blocked(BlockedConv2d::new(geometry, BlockedInput::Blocked)?)
+            }
+        };
+        if self.lanes == Lanes::Channels {
+            self.form = Form::Blocked { channels: out_channels };
+        }
         let negative_slope = match spec.layers.get(self.next) {
             Some(Layer::ReLU {}) => Some(0.0),
             // The backward pass reads the sign of the input off the output.
@@ -154,26 +218,29 @@ impl Builder<'_> {
         let has_norm = matches!(spec.layers.get(self.next), Some(Layer::BatchNorm2d { .. }));
 
         let tensors = self.layer_tensors(index);
-        let (channels, output_len) = (conv.geometry().options().out_channels, conv.output_len());
-        let products = conv.packed_forward_len() / channels;
-        self.work += 2 * self.batch * (output_len / LANES) * products;
+        let geometry = conv.geometry();
+        let products = geometry.weight_len() / out_channels;
+        self.work += 2 * self.batch * geometry.output_len() * products;
+        let output_len = conv.output_len();
+        let norm = self.lanes.norm(out_channels, geometry.output_len() / out_channels);
+        let channels = norm.channels;
         let x = self.value.clone();
         let y = self.unit(output_len);
         let moments = has_norm.then(|| [self.unit(channels), self.unit(channels)]);
         let dy = self.gradient(output_len);
         let has_dz = negative_slope.is_some() && !has_norm;
         let gradients = (self.purpose == Purpose::Training).then(|| {
-            let norm =
-                UnitNorm { layout: UnitLayout::Rows, channels, spatial: output_len / channels };
             let has_sums = tensors.bias.is_some() && !has_norm;
             let packed_len = if self.gradient.is_some() { conv.packed_backward_len() } else { 0 };
+            let sums_len = conv.sums_len();
             ConvGradients {
                 dx: self.gradient.clone(),
                 dy: dy.clone(),
                 dz: has_dz.then(|| self.unit(output_len)),
-                weight_sums: self.sums(tensors.weight.len()),
+                weight_sums: self.sums(sums_len),
                 bias_sums: has_sums.then(|| (self.sums(channels), norm)),
                 packed: Buffer::zeros(packed_len),
+                total: Buffer::zeros(sums_len),
             }
         });
         self.activated = Some((negative_slope.unwrap_or(1.0), tensors.bias.clone()));
@@ -199,19 +266,20 @@ impl Builder<'_> {
             unreachable!("shape inference has passed");
         };
         let len = self.value.len();
+        let norm = self.lanes.norm(channels, height * width);
+        let lanes = norm.channels;
         let (moments, parts) = match self.nodes.last() {
             Some(Node::Conv(conv)) if conv.moments.is_some() && conv.y == self.value => {
                 (conv.moments.clone().expect("just looked at"), &[Part::Second][..])
             }
-            _ => ([self.unit(channels), self.unit(channels)], &[Part::First, Part::Second][..]),
+            _ => ([self.unit(lanes), self.unit(lanes)], &[Part::First, Part::Second][..]),
         };
         let (negative_slope, conv_bias) =
             if parts.len() == 1 { self.activated.take() } else { None }.unwrap_or((1.0, None));
         // The gradient by the input of the network is written too, where there is no other place.
         let dy = self.gradient.take().unwrap_or_else(|| self.gradient(len));
         let y = self.unit(len);
-        let sums = [(); 3].map(|()| self.gradient(channels));
-        let norm = UnitNorm { layout: UnitLayout::Rows, channels, spatial: len / channels };
+        let sums = [(); 3].map(|()| self.gradient(lanes));
         let dims = BatchNorm { batch: self.batch, channels, spatial: height * width, eps };
         let node = NormNode {
             norm,
@@ -225,11 +293,34 @@ impl Builder<'_> {
             negative_slope,
             sums,
             conv_bias,
-            constants: Constants::new(channels),
+            constants: Constants::new(lanes),
         };
         self.value = y;
         self.gradient = Some(dy);
         self.push(Node::Norm(Box::new(node)), parts);
+    }
+
+    fn linear(&mut self, index: usize, dims: Linear) {
+        let x = self.value.clone();
+        let y = self.unit(dims.out_features);
+        let dx = self.gradient.take();
+        let dy = self.gradient(dims.out_features);
+        self.work += 2 * self.batch * dims.in_features * dims.out_features;
+        (self.value, self.gradient) = (y.clone(), Some(dy.clone()));
+        let tensors = self.layer_tensors(index);
+        self.push(Node::Linear(LinearNode { dims, tensors, x, y, dx, dy }), &[Part::First]);
+    }
+
+    /// Makes the last value plain, if it is blocked.
+    fn unblock(&mut self) {
+        let Form::Blocked { channels } = self.form else { return };
+        self.form = Form::Plain;
+        let x = self.value.clone();
+        let len = self.shapes[self.next].iter().product();
+        let dx = self.gradient.take().expect("a blocked value comes from a convolution");
+        let (y, dy) = (self.unit(len), self.gradient(len));
+        (self.value, self.gradient) = (y.clone(), Some(dy.clone()));
+        self.push(Node::Unblock(UnblockNode { channels, x, y, dx, dy }), &[Part::First]);
     }
 
     fn activation(&mut self, activation: Activation) {
@@ -242,12 +333,14 @@ impl Builder<'_> {
         self.push(Node::Activation(node), &[Part::First]);
     }
 
-    fn finish(mut self, first: Range<usize>) -> UnitPlan {
-        let units = self.batch / LANES;
+    fn finish(mut self, (first, first_form): (Range<usize>, Form)) -> UnitPlan {
+        let images = self.lanes.images();
+        let units = self.batch / images;
         let runs = runs(units, self.work);
         let image = [0, self.shapes.len() - 1].map(|n| self.shapes[n].iter().product());
         let sizes = Sizes {
             work: self.work,
+            images,
             units,
             run: units.div_ceil(runs),
             unit_len: self.unit_len.max(LANES),
@@ -274,6 +367,7 @@ impl Builder<'_> {
             nodes: self.nodes,
             forward: self.forward,
             edges: [first, last, dy],
+            forms: [first_form, self.form],
         }
     }
 }

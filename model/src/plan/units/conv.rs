@@ -1,11 +1,11 @@
 //! A convolution of units, with the activation behind it.
 
+use super::lanes::UnitConv;
 use super::{Sizes, parts};
 use crate::Error;
 use crate::parameters::LayerTensors;
 use crate::plan::Backward;
 use loupe_engine::activation::leaky_relu_backward;
-use loupe_engine::conv::InterleavedConv2d;
 use loupe_engine::norm::batch::{UnitNorm, sum_units};
 use loupe_engine::{Buffer, Context, Isa};
 use std::ops::Range;
@@ -13,7 +13,7 @@ use std::ops::Range;
 /// `Conv2d`, or `Linear` as a convolution of images of one pixel; then `LeakyReLU` if there is a slope.
 #[derive(Debug)]
 pub(super) struct ConvNode {
-    pub(super) conv: InterleavedConv2d,
+    pub(super) conv: UnitConv,
     pub(super) tensors: LayerTensors,
     /// Not negative: the sign of the activation is then that of its input.
     pub(super) negative_slope: Option<f32>,
@@ -41,13 +41,15 @@ pub(super) struct ConvGradients {
     /// gradient.
     pub(super) bias_sums: Option<(Range<usize>, UnitNorm)>,
     pub(super) packed: Buffer,
+    /// The sums of all runs.
+    pub(super) total: Buffer,
 }
 
 impl ConvNode {
     pub(super) fn prepare_forward(&mut self, isa: Isa, parameters: &[f32]) -> Result<(), Error> {
         let weight = &parameters[self.tensors.weight.clone()];
         let bias = self.tensors.bias.clone().map(|bias| &parameters[bias]);
-        Ok(self.conv.pack_forward(isa, weight, bias, &mut self.packed_forward)?)
+        self.conv.pack_forward(isa, weight, bias, &mut self.packed_forward)
     }
 
     pub(super) fn forward(&self, isa: Isa, by_batch: bool, unit: &mut [f32]) -> Result<(), Error> {
@@ -103,15 +105,22 @@ impl ConvNode {
 
     /// Writes the gradients by weight and bias, but for a bias that a normalisation takes care of.
     pub(super) fn finish_backward(
-        &self,
+        &mut self,
         pass: &mut Backward<'_>,
         sizes: Sizes,
         sums: &[f32],
     ) -> Result<(), Error> {
-        let gradients = self.gradients.as_ref().expect("a plan for training");
+        let gradients = self.gradients.as_mut().expect("a plan for training");
         let (dweight, dbias) = self.tensors.split(pass.gradients);
         let (runs, stride) = (sizes.runs(), sizes.sums_len);
-        sum_units(pass.cx, runs, &sums[gradients.weight_sums.start..], stride, dweight)?;
+        let total = if runs == 1 {
+            &sums[gradients.weight_sums.clone()]
+        } else {
+            let sums = &sums[gradients.weight_sums.start..];
+            sum_units(pass.cx, runs, sums, stride, &mut gradients.total)?;
+            &gradients.total
+        };
+        self.conv.unpack_weight(pass.cx.isa(), total, dweight)?;
         if let (Some((range, _)), Some(dbias)) = (&gradients.bias_sums, dbias) {
             sum_units(pass.cx, runs, &sums[range.start..], stride, dbias)?;
         }

@@ -1,6 +1,7 @@
 //! Plans that work through the batch unit by unit.
 //!
-//! A *unit* is 16 interleaved images. All its values, from input to output and back, lie together in one
+//! A *unit* is 16 interleaved images, or in small batches one image whose channels are innermost: so full
+//! vectors are worked on either way. All its values, from input to output and back, lie together in one
 //! piece of memory, about as large as a core's own cache. A pass is a few *rounds*: in a round every unit
 //! is taken through as many nodes as possible, and one round ends where the next node has to know all
 //! units: a batch normalisation needs the statistics of the batch, and its gradient two sums over it.
@@ -10,6 +11,8 @@
 
 mod build;
 mod conv;
+mod lanes;
+mod linear;
 mod norm;
 
 use super::activation::Activation;
@@ -17,8 +20,10 @@ use super::{Backward, Forward, Purpose, Statistics};
 use crate::Error;
 use crate::network::Network;
 use conv::ConvNode;
-use loupe_engine::conv::{deinterleave, interleave};
-use loupe_engine::{Buffer, Context, LANES, Threads};
+use lanes::Form;
+use linear::LinearNode;
+use loupe_engine::conv::{block, unblock};
+use loupe_engine::{Buffer, Context, Threads};
 use norm::NormNode;
 use std::ops::Range;
 
@@ -38,6 +43,8 @@ pub(super) struct UnitPlan {
     backward: Vec<Step>,
     /// Within a unit: the first value, the last one, and the gradient by that.
     edges: [Range<usize>; 3],
+    /// How the first value and the last one lie.
+    forms: [Form; 2],
 }
 
 /// How a batch is cut.
@@ -45,6 +52,8 @@ pub(super) struct UnitPlan {
 struct Sizes {
     /// Operations of a forward pass.
     work: usize,
+    /// Images of a unit.
+    images: usize,
     units: usize,
     /// Units of a run; the last run may have fewer.
     run: usize,
@@ -59,7 +68,10 @@ struct Sizes {
 enum Node {
     Conv(Box<ConvNode>),
     Norm(Box<NormNode>),
+    Linear(LinearNode),
     Activation(ActivationNode),
+    /// From a blocked image to a plain one.
+    Unblock(UnblockNode),
 }
 
 /// A node's work on a unit, before or after it has to know all units.
@@ -74,6 +86,16 @@ enum Part {
     First,
     /// Only of a batch normalisation.
     Second,
+}
+
+/// A blocked image x of so many channels, which y is the plain form of.
+#[derive(Debug)]
+struct UnblockNode {
+    channels: usize,
+    x: Range<usize>,
+    y: Range<usize>,
+    dx: Range<usize>,
+    dy: Range<usize>,
 }
 
 #[derive(Debug)]
@@ -126,14 +148,14 @@ impl UnitPlan {
             match node {
                 Node::Conv(node) => node.prepare_forward(cx.isa(), pass.parameters)?,
                 Node::Norm(node) => node.prepare_forward(&pass)?,
-                Node::Activation(_) => {}
+                Node::Linear(_) | Node::Activation(_) | Node::Unblock(_) => {}
             }
         }
         let mut first = 0;
         loop {
             let steps = next_round(&self.forward, first, by_batch);
             let is_last = steps.end == self.forward.len();
-            self.forward_round(cx, steps.clone(), by_batch)?;
+            self.forward_round(cx, pass.parameters, steps.clone(), by_batch)?;
             if is_last {
                 return Ok(());
             }
@@ -147,20 +169,19 @@ impl UnitPlan {
     fn forward_round(
         &mut self,
         cx: &Context,
+        parameters: &[f32],
         steps: Range<usize>,
         by_batch: bool,
     ) -> Result<(), Error> {
         let serial = Context::new(cx.isa(), Threads::serial());
-        let UnitPlan { input, output, sizes, units, sums, nodes, forward, edges, .. } = self;
+        let UnitPlan { input, output, sizes, units, sums, nodes, forward, edges, forms, .. } = self;
         let steps_of = (&forward[steps.clone()], steps.start == 0, steps.end == forward.len());
         let (steps, is_first, is_last) = steps_of;
-        let (input_len, output_len) = (sizes.image[0] * LANES, sizes.image[1] * LANES);
+        let input_len = sizes.image[0] * sizes.images;
         sizes.for_each_unit(cx, [units, sums, output], |task| {
             if is_first {
-                let images = &input[task.index * input_len..];
-                let images = &images[..images.len().min(input_len)];
-                let x = &mut task.unit[edges[0].clone()];
-                interleave(cx.isa(), sizes.image[0], images, x)?;
+                let images = &input[task.index * input_len..][..input_len];
+                forms[0].load(cx.isa(), images, &mut task.unit[edges[0].clone()])?;
             }
             for step in steps {
                 match &nodes[step.node] {
@@ -168,16 +189,19 @@ impl UnitPlan {
                     // Running statistics need not be measured.
                     Node::Norm(_) if step.part == Part::First && !by_batch => {}
                     Node::Norm(node) => node.forward(cx.isa(), step.part, task.unit)?,
+                    Node::Linear(node) => node.forward(&serial, parameters, task.unit)?,
                     Node::Activation(node) => {
                         let [x, y] = parts(task.unit, [&node.x, &node.y]);
                         node.activation.forward(&serial, x, y)?;
                     }
+                    Node::Unblock(node) => {
+                        let [x, y] = parts(task.unit, [&node.x, &node.y]);
+                        unblock(cx.isa(), node.channels, x, y)?;
+                    }
                 }
             }
             if is_last {
-                debug_assert!(task.output.len() <= output_len);
-                let y = &task.unit[edges[1].clone()];
-                deinterleave(cx.isa(), sizes.image[1], y, task.output)?;
+                forms[1].store(cx.isa(), &task.unit[edges[1].clone()], task.output)?;
             }
             Ok(())
         })
@@ -196,18 +220,19 @@ impl UnitPlan {
         let mut first = 0;
         while first < self.backward.len() {
             let steps = next_round(&self.backward, first, true);
-            self.backward_round(pass.cx, steps.clone(), output_gradient)?;
+            self.backward_round(pass.cx, pass.parameters, steps.clone(), output_gradient)?;
             first = steps.end;
             let Some(step) = self.backward.get(first) else { break };
             if let Node::Norm(node) = &mut self.nodes[step.node] {
                 node.merge_sums(&mut pass, self.sizes, &self.units)?;
             }
         }
-        for node in &self.nodes {
+        for node in &mut self.nodes {
             match node {
                 Node::Conv(node) => node.finish_backward(&mut pass, self.sizes, &self.sums)?,
                 Node::Norm(node) => node.finish_backward(&mut pass, self.sizes, &self.units)?,
-                Node::Activation(_) => {}
+                Node::Linear(node) => node.finish_backward(&mut pass, self.sizes, &self.units)?,
+                Node::Activation(_) | Node::Unblock(_) => {}
             }
         }
         Ok(())
@@ -216,19 +241,18 @@ impl UnitPlan {
     fn backward_round(
         &mut self,
         cx: &Context,
+        parameters: &[f32],
         steps: Range<usize>,
         output_gradient: &[f32],
     ) -> Result<(), Error> {
         let serial = Context::new(cx.isa(), Threads::serial());
-        let UnitPlan { output, sizes, units, sums, nodes, backward, edges, .. } = self;
+        let UnitPlan { output, sizes, units, sums, nodes, backward, edges, forms, .. } = self;
         let (steps, is_first) = (&backward[steps.clone()], steps.start == 0);
-        let output_len = sizes.image[1] * LANES;
+        let output_len = sizes.image[1] * sizes.images;
         sizes.for_each_unit(cx, [units, sums, output], |task| {
             if is_first {
-                let gradient = &output_gradient[task.index * output_len..];
-                let gradient = &gradient[..gradient.len().min(output_len)];
-                let dy = &mut task.unit[edges[2].clone()];
-                interleave(cx.isa(), sizes.image[1], gradient, dy)?;
+                let gradient = &output_gradient[task.index * output_len..][..output_len];
+                forms[1].load(cx.isa(), gradient, &mut task.unit[edges[2].clone()])?;
                 if task.is_first {
                     task.sums.fill(0.0);
                 }
@@ -237,6 +261,11 @@ impl UnitPlan {
                 match &nodes[step.node] {
                     Node::Conv(node) => node.backward(&serial, task.unit, task.sums)?,
                     Node::Norm(node) => node.backward(cx.isa(), step.part, task.unit)?,
+                    Node::Linear(node) => node.backward(&serial, parameters, task.unit)?,
+                    Node::Unblock(node) => {
+                        let [dy, dx] = parts(task.unit, [&node.dy, &node.dx]);
+                        block(cx.isa(), node.channels, dy, dx)?;
+                    }
                     Node::Activation(node) => {
                         let ranges = [&node.x, &node.y, &node.dy, &node.dx];
                         let [x, y, dy, dx] = parts(task.unit, ranges);
@@ -268,7 +297,7 @@ impl Sizes {
         [units, sums, output]: [&mut [f32]; 3],
         f: impl Fn(Task<'_>) -> Result<(), Error> + Sync,
     ) -> Result<(), Error> {
-        let output_len = self.image[1] * LANES;
+        let output_len = self.image[1] * self.images;
         let failure = std::sync::Mutex::new(None);
         let chunks = [
             (units, self.run * self.unit_len),
@@ -281,7 +310,9 @@ impl Sizes {
             chunks,
             |run, [units, sums, output]| {
                 let units = units.chunks_exact_mut(self.unit_len);
-                for (n, (unit, output)) in units.zip(output.chunks_mut(output_len)).enumerate() {
+                for (n, (unit, output)) in
+                    units.zip(output.chunks_exact_mut(output_len)).enumerate()
+                {
                     let index = run * self.run + n;
                     let task = Task { unit, output, sums: &mut *sums, index, is_first: n == 0 };
                     if let Err(error) = f(task) {

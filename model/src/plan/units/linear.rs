@@ -1,0 +1,77 @@
+//! A fully connected layer of units that are one image each.
+
+use super::{Sizes, parts};
+use crate::Error;
+use crate::parameters::LayerTensors;
+use crate::plan::Backward;
+use loupe_engine::Context;
+use loupe_engine::gemm::{GemmOptions, Matrix, MatrixMut, gemm};
+use loupe_engine::linear::{Linear, linear, linear_backward_input, linear_backward_weight};
+use loupe_engine::norm::batch::sum_units;
+use std::ops::Range;
+
+#[derive(Debug)]
+pub(super) struct LinearNode {
+    /// Of one image.
+    pub(super) dims: Linear,
+    pub(super) tensors: LayerTensors,
+    pub(super) x: Range<usize>,
+    pub(super) y: Range<usize>,
+    /// None if x is the input.
+    pub(super) dx: Option<Range<usize>>,
+    pub(super) dy: Range<usize>,
+}
+
+impl LinearNode {
+    pub(super) fn forward(
+        &self,
+        serial: &Context,
+        parameters: &[f32],
+        unit: &mut [f32],
+    ) -> Result<(), Error> {
+        let weight = &parameters[self.tensors.weight.clone()];
+        let bias = self.tensors.bias.clone().map(|bias| &parameters[bias]);
+        let [x, y] = parts(unit, [&self.x, &self.y]);
+        Ok(linear(serial, &self.dims, x, weight, bias, y)?)
+    }
+
+    pub(super) fn backward(
+        &self,
+        serial: &Context,
+        parameters: &[f32],
+        unit: &mut [f32],
+    ) -> Result<(), Error> {
+        let Some(dx) = &self.dx else { return Ok(()) };
+        let weight = &parameters[self.tensors.weight.clone()];
+        let [dx, dy] = parts(unit, [dx, &self.dy]);
+        Ok(linear_backward_input(serial, &self.dims, weight, dy, dx)?)
+    }
+
+    /// Writes the gradients by weight and bias: a product of the inputs and gradients of all units.
+    pub(super) fn finish_backward(
+        &self,
+        pass: &mut Backward<'_>,
+        sizes: Sizes,
+        units: &[f32],
+    ) -> Result<(), Error> {
+        let (dweight, dbias) = self.tensors.split(pass.gradients);
+        if sizes.units == 1 {
+            let (x, dy) = (&units[self.x.clone()], &units[self.dy.clone()]);
+            return Ok(linear_backward_weight(pass.cx, &self.dims, x, dy, dweight, dbias)?);
+        }
+        let (x, dy) = (&units[self.x.start..], &units[self.dy.start..]);
+        let Linear { in_features, out_features, .. } = self.dims;
+        let stride = sizes.unit_len;
+        gemm(
+            pass.cx,
+            Matrix::new(dy, [sizes.units, out_features], [stride, 1])?.transposed(),
+            Matrix::new(x, [sizes.units, in_features], [stride, 1])?,
+            MatrixMut::row_major(dweight, [out_features, in_features])?,
+            GemmOptions::default(),
+        )?;
+        if let Some(dbias) = dbias {
+            sum_units(pass.cx, sizes.units, dy, stride, dbias)?;
+        }
+        Ok(())
+    }
+}
