@@ -9,6 +9,7 @@
 //! proof that its instructions exist.
 
 mod isa;
+mod lanes;
 mod math;
 mod portable;
 mod rows;
@@ -18,6 +19,7 @@ mod transpose;
 mod x86;
 
 pub use isa::{Isa, Tier};
+pub(crate) use lanes::{lanes_to_rows, rows_to_lanes};
 pub(crate) use math::{exp, leaky_relu, ln, ln_1p, sigmoid};
 pub(crate) use rows::{SumRows, column_sums};
 pub(crate) use slices::{fold, largest, load, map, store, update, update_fold};
@@ -127,6 +129,19 @@ pub(crate) trait Simd: Copy {
 
     /// Lane `j` of vector `i` becomes lane `i` of vector `j`.
     fn transpose(self, v: [Self::Vector; LANES]) -> [Self::Vector; LANES];
+
+    /// Lane `4 q + j` of vector `i` becomes lane `4 q + i` of vector `j`, in each quarter `q`.
+    fn transpose_quarters(self, v: [Self::Vector; 4]) -> [Self::Vector; 4];
+    /// Loads four floats into each of the first Q quarters of the lanes, at most 4; the others are 0.
+    ///
+    /// # Safety
+    /// Each source is valid for reading 4 floats.
+    unsafe fn load_quarters<const Q: usize>(self, sources: [*const f32; Q]) -> Self::Vector;
+    /// Stores quarter `q` of the lanes.
+    ///
+    /// # Safety
+    /// `target` is valid for writing 4 floats.
+    unsafe fn store_quarter(self, v: Self::Vector, q: usize, target: *mut f32);
 
     /// All lanes 0.
     #[inline(always)]

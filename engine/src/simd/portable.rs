@@ -151,4 +151,30 @@ impl Simd for Portable {
         }
         out.map(f32x16::from)
     }
+
+    #[inline(always)]
+    fn transpose_quarters(self, v: [f32x16; 4]) -> [f32x16; 4] {
+        let v = v.map(f32x16::to_array);
+        std::array::from_fn(|j| {
+            f32x16::from(std::array::from_fn(|lane| v[lane % 4][lane / 4 * 4 + j]))
+        })
+    }
+
+    #[inline(always)]
+    unsafe fn load_quarters<const Q: usize>(self, sources: [*const f32; Q]) -> f32x16 {
+        let mut lanes = [0.0; LANES];
+        for q in 0..Q {
+            // SAFETY: the caller promises 4 readable floats; an array has the alignment of a float.
+            lanes[4 * q..][..4].copy_from_slice(unsafe { &*sources[q].cast::<[f32; 4]>() });
+        }
+        f32x16::from(lanes)
+    }
+
+    #[inline(always)]
+    unsafe fn store_quarter(self, v: f32x16, q: usize, target: *mut f32) {
+        let lanes = v.to_array();
+        let quarter = &lanes[4 * q..][..4];
+        // SAFETY: the caller promises 4 writable floats; the slice has 4.
+        unsafe { std::ptr::copy_nonoverlapping(quarter.as_ptr(), target, 4) };
+    }
 }

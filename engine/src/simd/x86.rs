@@ -203,6 +203,59 @@ impl Simd for Avx2 {
         };
         std::array::from_fn(|i| if i < 8 { Pair(a[i], b[i]) } else { Pair(c[i - 8], d[i - 8]) })
     }
+
+    #[inline(always)]
+    fn transpose_quarters(self, v: [Pair; 4]) -> [Pair; 4] {
+        // SAFETY: the token proves AVX2.
+        let half = |v: [__m256; 4]| unsafe {
+            let a = _mm256_unpacklo_ps(v[0], v[1]);
+            let b = _mm256_unpackhi_ps(v[0], v[1]);
+            let c = _mm256_unpacklo_ps(v[2], v[3]);
+            let d = _mm256_unpackhi_ps(v[2], v[3]);
+            [
+                _mm256_shuffle_ps::<0x44>(a, c),
+                _mm256_shuffle_ps::<0xee>(a, c),
+                _mm256_shuffle_ps::<0x44>(b, d),
+                _mm256_shuffle_ps::<0xee>(b, d),
+            ]
+        };
+        let low = half([v[0].0, v[1].0, v[2].0, v[3].0]);
+        let high = half([v[0].1, v[1].1, v[2].1, v[3].1]);
+        [0, 1, 2, 3].map(
+            #[inline(always)]
+            |i: usize| Pair(low[i], high[i]),
+        )
+    }
+
+    #[inline(always)]
+    unsafe fn load_quarters<const Q: usize>(self, sources: [*const f32; Q]) -> Pair {
+        // SAFETY: the caller promises 4 floats at each source; the token proves AVX2.
+        unsafe {
+            let mut v = [_mm256_setzero_ps(); 2];
+            for q in 0..Q {
+                let quarter = _mm_loadu_ps(sources[q]);
+                v[q / 2] = if q % 2 == 0 {
+                    _mm256_zextps128_ps256(quarter)
+                } else {
+                    _mm256_insertf128_ps::<1>(v[q / 2], quarter)
+                };
+            }
+            Pair(v[0], v[1])
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_quarter(self, v: Pair, q: usize, target: *mut f32) {
+        // SAFETY: the caller promises 4 writable floats; the token proves AVX2.
+        unsafe {
+            let half = if q < 2 { v.0 } else { v.1 };
+            let quarter = match q % 2 {
+                0 => _mm256_castps256_ps128(half),
+                _ => _mm256_extractf128_ps::<1>(half),
+            };
+            _mm_storeu_ps(target, quarter);
+        }
+    }
 }
 
 /// Lane `j` of vector `i` becomes lane `i` of vector `j`.
@@ -446,5 +499,49 @@ impl Simd for Avx512 {
             }
         }
         out
+    }
+
+    #[inline(always)]
+    fn transpose_quarters(self, v: [__m512; 4]) -> [__m512; 4] {
+        // SAFETY: the token proves AVX-512 F.
+        unsafe {
+            let a = _mm512_unpacklo_ps(v[0], v[1]);
+            let b = _mm512_unpackhi_ps(v[0], v[1]);
+            let c = _mm512_unpacklo_ps(v[2], v[3]);
+            let d = _mm512_unpackhi_ps(v[2], v[3]);
+            [
+                _mm512_shuffle_ps::<0x44>(a, c),
+                _mm512_shuffle_ps::<0xee>(a, c),
+                _mm512_shuffle_ps::<0x44>(b, d),
+                _mm512_shuffle_ps::<0xee>(b, d),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load_quarters<const Q: usize>(self, sources: [*const f32; Q]) -> __m512 {
+        // SAFETY: the caller promises 4 floats at each source; the token proves AVX-512 F.
+        unsafe {
+            let mut v = _mm512_zextps128_ps512(_mm_loadu_ps(sources[0]));
+            for q in 1..Q {
+                v = _mm512_mask_broadcast_f32x4(v, 0xf << (4 * q), _mm_loadu_ps(sources[q]));
+            }
+            v
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_quarter(self, v: __m512, q: usize, target: *mut f32) {
+        // SAFETY: the caller promises 4 writable floats; the token proves AVX-512 F.
+        unsafe {
+            let quarter = match q {
+                0 => _mm512_castps512_ps128(v),
+                1 => _mm512_extractf32x4_ps::<1>(v),
+                2 => _mm512_extractf32x4_ps::<2>(v),
+                3 => _mm512_extractf32x4_ps::<3>(v),
+                _ => unreachable!("quarter {q}"),
+            };
+            _mm_storeu_ps(target, quarter);
+        }
     }
 }

@@ -5,7 +5,6 @@
 //! is the other with the two lists exchanged.
 
 use super::table::{Entry, Table};
-use crate::gemm::Cut;
 use crate::simd::{Kernel, LANES, Simd, leaky_relu};
 
 /// Most sums of one vector each that a tile has on any tier.
@@ -49,10 +48,12 @@ impl Kernel for Multiply<'_> {
                 let (at, first) = (vector * LANES, vector * plane);
                 let bias = if bias.is_empty() { None } else { Some(bias[at..].as_ptr()) };
                 let end = End::Activate { bias, negative_slope };
-                let cut = Cut::new(results.entries().len(), most_sums::<S>(count));
-                for range in (0..cut.panels()).map(|panel| cut.lanes_of(panel)) {
+                let mut rest = results.entries();
+                while !rest.is_empty() {
+                    let (next, after) = rest.split_at(cut::<S>(count, rest.len()));
+                    rest = after;
                     let t = Tile {
-                        sums: &results.entries()[range],
+                        sums: next,
                         terms: taps.entries(),
                         vectors: packed.as_ptr().wrapping_add(at),
                         vector_stride: LANES,
@@ -102,10 +103,12 @@ impl Kernel for Accumulate<'_> {
             let mut vector = 0;
             while vector < vectors {
                 let count = S::TILE_VECTORS.min(vectors - vector);
-                let cut = Cut::new(taps.entries().len(), most_sums::<S>(count));
-                for range in (0..cut.panels()).map(|panel| cut.lanes_of(panel)) {
+                let mut rest = taps.entries();
+                while !rest.is_empty() {
+                    let (next, after) = rest.split_at(cut::<S>(count, rest.len()));
+                    rest = after;
                     let t = Tile {
-                        sums: &taps.entries()[range],
+                        sums: next,
                         terms: results.entries(),
                         vectors: dz[vector * plane..].as_ptr(),
                         vector_stride: plane,
@@ -140,6 +143,20 @@ fn planes(width: usize, len: usize) -> (usize, usize) {
 #[inline(always)]
 fn most_sums<S: Simd>(vectors: usize) -> usize {
     (S::TILE_ROWS * S::TILE_VECTORS / vectors).min(MOST_SUMS)
+}
+
+/// Sums of the next tile where `rest` are left: the last two tiles share what is more than one. Tiles may be
+/// so small that a division would take as long.
+#[inline(always)]
+fn cut<S: Simd>(vectors: usize, rest: usize) -> usize {
+    let most = most_sums::<S>(vectors);
+    if rest <= most {
+        rest
+    } else if rest < 2 * most {
+        rest.div_ceil(2)
+    } else {
+        most
+    }
 }
 
 /// Sums of the same vectors with different factors:
@@ -238,7 +255,10 @@ unsafe fn sized_tile<S: Simd, const N: usize, const V: usize>(simd: S, t: &Tile<
             let slope = simd.splat(negative_slope);
             for n in 0..N {
                 for v in 0..V {
-                    let y = leaky_relu(simd, acc[n][v], slope);
+                    let mut y = acc[n][v];
+                    if negative_slope != 1.0 {
+                        y = leaky_relu(simd, y, slope);
+                    }
                     // SAFETY: the caller promises V vectors of `out` for each sum.
                     unsafe { simd.store(y, t.out.add(sums[n].vector + v * t.out_stride)) };
                 }

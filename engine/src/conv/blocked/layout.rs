@@ -2,7 +2,7 @@
 
 use crate::conv::geometry::OP;
 use crate::error::expect_len;
-use crate::simd::{Kernel, LANES, Simd, transpose};
+use crate::simd::{Kernel, LANES, Simd, lanes_to_rows, rows_to_lanes};
 use crate::{Error, Isa};
 
 /// An image `[C, H, W]` to `[ceil(C / 16), H, W, 16]`. Missing channels become zeros.
@@ -68,7 +68,7 @@ impl Kernel for ToLanes<'_> {
         let ToLanes { source, columns, target, width, chunks } = self;
         for (source, target) in source.chunks(chunks[0]).zip(target.chunks_mut(chunks[1])) {
             let size = [source.len() / columns, columns];
-            transpose(simd, source, columns, size, target, width);
+            rows_to_lanes(simd, source, columns, size, target, width);
         }
     }
 }
@@ -92,7 +92,7 @@ impl Kernel for FromLanes<'_> {
         let FromLanes { source, stride, rows, target, chunks } = self;
         for (source, target) in source.chunks(chunks[0]).zip(target.chunks_mut(chunks[1])) {
             let size = [rows, target.len() / rows];
-            transpose(simd, source, stride, size, target, rows);
+            lanes_to_rows(simd, source, stride, size, target);
         }
     }
 }

@@ -59,21 +59,21 @@ fn moments<S: Simd>(simd: S, x: &[f32]) -> [S::Vector; 2] {
     );
     let rough = simd.div(simd.add(tree(simd, sums), more), count);
 
+    let half = x.len() / LANES / 2 * LANES;
+    let (even, rest) = x.split_at(2 * half);
+    let (a, b) = even.split_at(half);
     let parts = fold(
         simd,
-        [a, b, c, d],
+        [a, b],
         #[inline(always)]
-        |parts: [S::Vector; 2 * CHAINS], x| {
-            let mut next = parts;
-            for i in 0..CHAINS {
-                let d = simd.sub(x[i], rough);
-                next[i] = simd.add(parts[i], d);
-                next[CHAINS + i] = simd.mul_add(d, d, parts[CHAINS + i]);
-            }
-            next
+        |[s0, q0, s1, q1], [a, b]| {
+            let (a, b) = (simd.sub(a, rough), simd.sub(b, rough));
+            let sums = [simd.add(s0, a), simd.add(s1, b)];
+            let squares = [simd.mul_add(a, a, q0), simd.mul_add(b, b, q1)];
+            [sums[0], squares[0], sums[1], squares[1]]
         },
     );
-    let [sum, squares] = fold(
+    let [more, more_squares] = fold(
         simd,
         [rest],
         #[inline(always)]
@@ -82,9 +82,8 @@ fn moments<S: Simd>(simd: S, x: &[f32]) -> [S::Vector; 2] {
             [simd.add(sum, d), simd.mul_add(d, d, squares)]
         },
     );
-    let [s0, s1, s2, s3, q0, q1, q2, q3] = parts;
-    let sum = simd.add(tree(simd, [s0, s1, s2, s3]), sum);
-    let squares = simd.add(tree(simd, [q0, q1, q2, q3]), squares);
+    let sum = simd.add(simd.add(parts[0], parts[2]), more);
+    let squares = simd.add(simd.add(parts[1], parts[3]), more_squares);
     let shift = simd.div(sum, count);
     let corrected = simd.sub(squares, simd.mul(sum, shift));
     let negative = simd.gt(simd.zero(), corrected);

@@ -1,0 +1,257 @@
+//! Rows of a matrix to lanes and back, four columns at a time: for matrices with few rows or columns, of
+//! which a transposition of 16 × 16 elements would leave much empty.
+
+use super::slices::LANE;
+use super::{LANES, Simd, transpose};
+
+/// Columns, of one matrix or the other, that are turned at a time.
+const STEP: usize = LANES / 4;
+
+/// The rows of a matrix become lanes: `target[j · width + i] = source[i · stride + j]` for its `rows` and
+/// `columns`, and 0 for `i` from `rows` up to `width`, which is `rows` rounded up to whole vectors.
+///
+/// # Panics
+/// If the source ends before its last element, or a length is not as said here.
+#[inline(always)]
+pub(crate) fn rows_to_lanes<S: Simd>(
+    simd: S,
+    source: &[f32],
+    stride: usize,
+    [rows, columns]: [usize; 2],
+    target: &mut [f32],
+    width: usize,
+) {
+    if columns < STEP {
+        return transpose(simd, source, stride, [rows, columns], target, width);
+    }
+    let end = rows.saturating_sub(1).checked_mul(stride).and_then(|n| n.checked_add(columns));
+    assert!(rows == 0 || end.is_some_and(|end| end <= source.len()), "a source of all rows");
+    assert!(width == rows.next_multiple_of(LANES), "lanes for all rows");
+    assert!(columns.checked_mul(width) == Some(target.len()), "a target of all columns");
+    for row in (0..rows).step_by(LANES) {
+        let height = LANES.min(rows - row);
+        // SAFETY: from `row` on, the source has `height` rows of at least STEP columns, as asserted for
+        // the last. The target has a row for each column, with a vector from `row` on.
+        unsafe {
+            let (from, to) = (source.as_ptr().add(row * stride), target.as_mut_ptr().add(row));
+            match height.div_ceil(STEP) {
+                1 => to_lanes::<S, 1>(simd, from, stride, [height, columns], to, width),
+                2 => to_lanes::<S, 2>(simd, from, stride, [height, columns], to, width),
+                3 => to_lanes::<S, 3>(simd, from, stride, [height, columns], to, width),
+                _ => to_lanes::<S, 4>(simd, from, stride, [height, columns], to, width),
+            }
+        }
+    }
+}
+
+/// [`rows_to_lanes`] for up to 16 rows, of which the last is in quarter Q of the lanes.
+///
+/// # Safety
+/// `from` is valid for reading the rows, at least 1 and at most 4 Q, of at least [`STEP`] columns; `to` for
+/// writing a vector in a row for each column.
+#[inline(always)]
+unsafe fn to_lanes<S: Simd, const Q: usize>(
+    simd: S,
+    from: *const f32,
+    stride: usize,
+    [rows, columns]: [usize; 2],
+    to: *mut f32,
+    width: usize,
+) {
+    // Missing rows are read as the last one, and become 0 in the end.
+    let offsets: [usize; LANES] = std::array::from_fn(|row| row.min(rows - 1) * stride);
+    // SAFETY: `LANE` holds 16 floats.
+    let used = simd.gt(simd.splat(rows as f32), unsafe { simd.load(LANE.as_ptr()) });
+    for column in (0..columns).step_by(STEP) {
+        // The last step may turn columns of the one before again.
+        let column = column.min(columns - STEP);
+        // SAFETY: column + STEP ≤ columns, and the offsets are those of rows.
+        unsafe {
+            let mut v = [simd.zero(); STEP];
+            for i in 0..STEP {
+                let mut sources = [from; Q];
+                for q in 0..Q {
+                    sources[q] = from.add(column + offsets[STEP * q + i]);
+                }
+                v[i] = simd.load_quarters(sources);
+            }
+            let v = simd.transpose_quarters(v);
+            for j in 0..STEP {
+                simd.store(simd.select(used, v[j], simd.zero()), to.add((column + j) * width));
+            }
+        }
+    }
+}
+
+/// Undoes [`rows_to_lanes`]: `target[j · rows + i] = source[i · stride + j]` for `rows` rows and the first
+/// `columns` lanes. A row of the source holds whole vectors.
+///
+/// # Panics
+/// If the source ends before its last vector, or a length is not as said here.
+#[inline(always)]
+pub(crate) fn lanes_to_rows<S: Simd>(
+    simd: S,
+    source: &[f32],
+    stride: usize,
+    [rows, columns]: [usize; 2],
+    target: &mut [f32],
+) {
+    if rows < STEP {
+        return transpose(simd, source, stride, [rows, columns], target, rows);
+    }
+    let vectors = columns.next_multiple_of(LANES);
+    let end = (rows - 1).checked_mul(stride).and_then(|n| n.checked_add(vectors));
+    assert!(end.is_some_and(|end| end <= source.len()), "a source of all rows");
+    assert!(columns.checked_mul(rows) == Some(target.len()), "a target of all columns");
+    for column in (0..columns).step_by(LANES) {
+        let count = LANES.min(columns - column);
+        // SAFETY: from `column` on, each of the source's rows, at least STEP, has a vector, as asserted for
+        // the last. The target has `count` rows from this one on, with an element for each row.
+        unsafe {
+            let from = source.as_ptr().add(column);
+            let to = target.as_mut_ptr().add(column * rows);
+            match count.div_ceil(STEP) {
+                1 => from_lanes::<S, 1>(simd, from, stride, [rows, count], to),
+                2 => from_lanes::<S, 2>(simd, from, stride, [rows, count], to),
+                3 => from_lanes::<S, 3>(simd, from, stride, [rows, count], to),
+                _ => from_lanes::<S, 4>(simd, from, stride, [rows, count], to),
+            }
+        }
+    }
+}
+
+/// [`lanes_to_rows`] for up to 16 columns, of which the last is in quarter Q of the lanes.
+///
+/// # Safety
+/// `from` is valid for reading a vector in each row, at least [`STEP`]; `to` for writing `columns` rows of
+/// `rows` floats.
+#[inline(always)]
+unsafe fn from_lanes<S: Simd, const Q: usize>(
+    simd: S,
+    from: *const f32,
+    stride: usize,
+    [rows, columns]: [usize; 2],
+    to: *mut f32,
+) {
+    for row in (0..rows).step_by(STEP) {
+        // The last step may turn rows of the one before again.
+        let row = row.min(rows - STEP);
+        // SAFETY: row + STEP ≤ rows, and only columns that exist are written.
+        unsafe {
+            let mut v = [simd.zero(); STEP];
+            for i in 0..STEP {
+                v[i] = simd.load(from.add((row + i) * stride));
+            }
+            let v = simd.transpose_quarters(v);
+            for q in 0..Q {
+                for j in 0..STEP {
+                    let column = STEP * q + j;
+                    if column < columns {
+                        simd.store_quarter(v[j], q, to.add(column * rows + row));
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simd::{Isa, Kernel};
+
+    struct ToLanes<'a>(&'a [f32], usize, [usize; 2], &'a mut [f32], usize);
+
+    impl Kernel for ToLanes<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) {
+            rows_to_lanes(simd, self.0, self.1, self.2, self.3, self.4);
+        }
+    }
+
+    struct FromLanes<'a>(&'a [f32], usize, [usize; 2], &'a mut [f32]);
+
+    impl Kernel for FromLanes<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) {
+            lanes_to_rows(simd, self.0, self.1, self.2, self.3);
+        }
+    }
+
+    #[test]
+    fn rows_become_lanes_and_rows_again() {
+        for isa in Isa::available() {
+            for [rows, columns] in
+                (1_usize..40).flat_map(|r| [1, 3, 4, 5, 8, 9, 30].map(|c| [r, c]))
+            {
+                let stride = columns + 2;
+                let len = (rows - 1) * stride + columns;
+                let source: Vec<f32> = (0..len).map(|i| i as f32 + 1.0).collect();
+                let width = rows.next_multiple_of(LANES);
+                let mut lanes = vec![f32::NAN; columns * width];
+                isa.run(ToLanes(&source, stride, [rows, columns], &mut lanes, width));
+                for (i, &x) in lanes.iter().enumerate() {
+                    let (row, column) = (i % width, i / width);
+                    let expected = if row < rows { source[row * stride + column] } else { 0.0 };
+                    assert_eq!(x, expected, "{isa:?} {rows} × {columns}");
+                }
+                let mut back = vec![f32::NAN; rows * columns];
+                isa.run(FromLanes(&lanes, width, [columns, rows], &mut back));
+                for (i, &x) in back.iter().enumerate() {
+                    let expected = source[i / columns * stride + i % columns];
+                    assert_eq!(x, expected, "{isa:?} {rows} × {columns}");
+                }
+            }
+        }
+    }
+
+    fn to_lanes_of(source: usize, target: usize, width: usize) {
+        let (source, mut target) = (vec![0.0; source], vec![0.0; target]);
+        Isa::best().run(ToLanes(&source, 20, [3, 17], &mut target, width));
+    }
+
+    fn from_lanes_of(source: usize, target: usize) {
+        let (source, mut target) = (vec![0.0; source], vec![0.0; target]);
+        Isa::best().run(FromLanes(&source, 16, [5, 3], &mut target));
+    }
+
+    #[test]
+    fn lengths_that_fit_are_taken() {
+        to_lanes_of(57, 17 * 16, 16);
+        from_lanes_of(80, 15);
+    }
+
+    #[test]
+    #[should_panic(expected = "a source of all rows")]
+    fn a_source_that_ends_early_is_refused() {
+        to_lanes_of(56, 17 * 16, 16);
+    }
+
+    #[test]
+    #[should_panic(expected = "lanes for all rows")]
+    fn lanes_that_are_no_whole_vectors_are_refused() {
+        to_lanes_of(57, 17 * 15, 15);
+    }
+
+    #[test]
+    #[should_panic(expected = "a target of all columns")]
+    fn a_target_that_ends_early_is_refused() {
+        to_lanes_of(57, 17 * 16 - 1, 16);
+    }
+
+    #[test]
+    #[should_panic(expected = "a source of all rows")]
+    fn lanes_that_end_early_are_refused() {
+        from_lanes_of(79, 15);
+    }
+
+    #[test]
+    #[should_panic(expected = "a target of all columns")]
+    fn rows_that_end_early_are_refused() {
+        from_lanes_of(80, 14);
+    }
+}
