@@ -1,9 +1,11 @@
 //! General matrix multiplication.
 //!
-//! Three rooms: `panel` and `packed` say how operands are laid out for the registers, `tile` computes
-//! one register tile, `product` walks the blocks and shares them out to threads. Convolution has loops
+//! `tile` computes one register tile. `in_place` walks the tiles of matrices that are read where they lie.
+//! `panel` and `packed` say how operands are laid out for the registers otherwise, `product` walks the
+//! blocks; both share them out to threads. Convolution has loops
 //! of its own around the same tile.
 
+mod in_place;
 mod matrix;
 mod packed;
 mod panel;
@@ -16,6 +18,7 @@ pub(crate) use panel::{Cut, Dense, Source};
 pub(crate) use tile::{Epilogue, Offsets, Tile, tile};
 
 use crate::{Context, Error, Tier};
+use in_place::Unpacked;
 use product::Product;
 
 /// Which code multiplies.
@@ -53,7 +56,7 @@ const MATRIXMULTIPLY_FROM: usize = 1 << 15;
 
 /// `C ← alpha · A B + beta · C` for A `[M, K]`, B `[K, N]`, C `[M, N]`.
 ///
-/// Each element of C is summed in the order of K in blocks of at most 256, for any number of
+/// Each element of C is summed in the order of K in blocks of at most 512, for any number of
 /// threads. The strides of A and B are free, so a transposed operand needs no copy.
 ///
 /// ```
@@ -100,12 +103,29 @@ pub fn gemm(
     match options.backend {
         Backend::MatrixMultiply => matrixmultiply(cx, a, b, c, options),
         Backend::Auto if portable && large => matrixmultiply(cx, a, b, c, options),
-        _ => loupe(cx, a, b, c, options, Blocks::default()),
+        _ => loupe(cx, a, b, c, options),
     }
     Ok(())
 }
 
-fn loupe(
+/// Products of up to this many results are computed where their operands lie: packing takes longer than
+/// what it saves.
+const IN_PLACE: usize = 1 << 18;
+/// But not if the rows of B lie so far apart that each has a page of its own (in floats).
+const FAR: usize = 1024;
+
+fn loupe(cx: &Context, a: Matrix<'_>, b: Matrix<'_>, c: MatrixMut<'_>, options: GemmOptions) {
+    let blocks = Blocks::default();
+    let small = a.rows.saturating_mul(b.cols) <= IN_PLACE && b.row_stride < FAR;
+    if small && b.col_stride == 1 {
+        in_place(cx, a, b, c, options, blocks);
+    } else {
+        packed(cx, a, b, c, options, blocks);
+    }
+}
+
+/// The product of matrices of which B has contiguous rows, without a copy of either.
+fn in_place(
     cx: &Context,
     a: Matrix<'_>,
     b: Matrix<'_>,
@@ -113,6 +133,20 @@ fn loupe(
     options: GemmOptions,
     blocks: Blocks,
 ) {
+    let GemmOptions { alpha, beta, .. } = options;
+    Unpacked { a, b, alpha, beta, blocks }.run(cx, c.data, c.row_stride);
+}
+
+/// The product of any matrices, packed.
+fn packed(
+    cx: &Context,
+    a: Matrix<'_>,
+    b: Matrix<'_>,
+    c: MatrixMut<'_>,
+    options: GemmOptions,
+    blocks: Blocks,
+) {
+    let GemmOptions { alpha, beta, .. } = options;
     let rows = Dense {
         data: a.data,
         lanes: a.rows,
@@ -133,10 +167,16 @@ fn loupe(
         1,
         |_| rows,
         |packed| {
-            let GemmOptions { alpha, beta, .. } = options;
             Product { a: &packed[0], b: columns, alpha, beta }.run(cx, c.data, c.row_stride);
         },
     );
+}
+
+/// The work of a product as [`Threads::for_each_chunk`](crate::Threads) weighs it. Multiplications and
+/// additions in registers take so much less time than those of other operations that a product is worth
+/// the handing over from 2²² floating-point operations on.
+fn work(rows: usize, depth: usize, columns: usize) -> usize {
+    [rows, depth, columns].into_iter().fold(1_usize, usize::saturating_mul) / 4
 }
 
 /// Rows of a task of `matrixmultiply`.

@@ -16,15 +16,16 @@ pub(crate) struct Blocks {
     pub(crate) depth: usize,
     /// Columns of a task.
     pub(crate) columns: usize,
-    /// Rows that meet a block of B before the next rows are read.
+    /// Rows of a task, where the columns alone would give few tasks.
     pub(crate) rows: usize,
 }
 
 impl Default for Blocks {
-    /// A panel of B, 256 × 16 floats, is half of a 32 KiB first-level cache; a block of B takes
-    /// 192 KiB and one of A 96 KiB of the second level.
+    /// A block of B takes 256 KiB of the second-level cache. The depth is a compromise: C is read and
+    /// written once for each of its blocks, and a panel of A, 512 × 14 floats, is to stay in the first
+    /// level while the panels of B pass by.
     fn default() -> Blocks {
-        Blocks { depth: 256, columns: 192, rows: 96 }
+        Blocks { depth: 512, columns: 128, rows: 96 }
     }
 }
 

@@ -3,7 +3,7 @@
 //! A *panel* is what the register tile reads: a few lanes side by side (rows of A, columns of B),
 //! and for each of them the same run of the depth K, depth by depth: `panel[k · width + lane]`.
 
-use crate::simd::Simd;
+use crate::simd::{LANES, Simd, transpose};
 use std::ops::Range;
 
 /// An operand of a product, whatever it is made of. Rows of A and columns of B are both *lanes*.
@@ -52,23 +52,30 @@ impl Source for Dense<'_> {
     #[inline(always)]
     fn pack<S: Simd>(
         &self,
-        _: S,
+        simd: S,
         lanes: Range<usize>,
         depth: Range<usize>,
         width: usize,
         out: &mut [f32],
     ) {
         let count = lanes.len();
-        let steps = out.chunks_exact_mut(width);
+        let from = depth.start * self.depth_stride + lanes.start * self.lane_stride;
         if self.lane_stride == 1 {
-            for (k, step) in depth.zip(steps) {
-                let from = k * self.depth_stride + lanes.start;
-                step[..count].copy_from_slice(&self.data[from..from + count]);
+            for (k, step) in out.chunks_exact_mut(width).enumerate() {
+                let lanes = &self.data[from + k * self.depth_stride..][..count];
+                let (vectors, _) = lanes.as_chunks::<LANES>();
+                let (out, _) = step.as_chunks_mut::<LANES>();
+                out[..vectors.len()].copy_from_slice(vectors);
+                let copied = vectors.len() * LANES;
+                step[copied..count].copy_from_slice(&lanes[copied..]);
                 step[count..].fill(0.0);
             }
+        } else if self.depth_stride == 1 {
+            let rows = &self.data[from..];
+            transpose(simd, rows, self.lane_stride, [count, depth.len()], out, width);
         } else {
-            for (k, step) in depth.zip(steps) {
-                let from = k * self.depth_stride + lanes.start * self.lane_stride;
+            for (k, step) in out.chunks_exact_mut(width).enumerate() {
+                let from = from + k * self.depth_stride;
                 for (lane, value) in step[..count].iter_mut().enumerate() {
                     *value = self.data[from + lane * self.lane_stride];
                 }

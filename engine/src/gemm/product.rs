@@ -2,7 +2,8 @@
 //!
 //! They are the loops of BLIS (F. Van Zee and R. van de Geijn, "BLIS: A Framework for Rapidly
 //! Instantiating BLAS Functionality", ACM TOMS 2015) with two changes: A is packed as a whole, and a
-//! block of columns is so narrow that it stays, packed, in the core's own cache.
+//! block of columns is so narrow that it stays, packed, in the core's own cache, where each panel of A
+//! meets all of it.
 
 use super::packed::{Blocks, PackedA};
 use super::panel::Source;
@@ -44,7 +45,7 @@ impl<B: Source> Product<'_, B> {
         let row_blocks = rows.div_ceil(block_rows).min(8_usize.div_ceil(column_blocks));
         let panels_per_block = self.a.panels().div_ceil(row_blocks);
         let row_blocks = self.a.panels().div_ceil(panels_per_block);
-        let work = [2, rows, columns, depth].into_iter().fold(1_usize, usize::saturating_mul);
+        let work = super::work(rows, depth, columns);
         let c = Disjoint::new(c);
 
         cx.threads().for_each_chunk::<f32, 0>(column_blocks * row_blocks, work, [], |task, []| {
@@ -79,7 +80,6 @@ impl<B: Source> Kernel for Block<'_, B> {
     fn run<S: Simd>(self, simd: S) {
         let Product { a, b, alpha, beta } = self.product;
         let tile_columns = S::TILE_VECTORS * LANES;
-        let cache_panels = (a.blocks().rows / S::TILE_ROWS).max(1);
         for depth_block in 0..a.depth_blocks() {
             let depth = a.depth_of(depth_block);
             // Panel i of B begins at `i · tile_columns · depth`: all before it are full.
@@ -94,32 +94,29 @@ impl<B: Source> Kernel for Block<'_, B> {
                 b.pack(simd, start..end, depth.clone(), width, out);
                 start = end;
             }
-            for first_panel in self.panels.clone().step_by(cache_panels) {
-                let panels = first_panel..(first_panel + cache_panels).min(self.panels.end);
+            for panel in self.panels.clone() {
+                let rows = a.rows_of(panel);
+                let packed = a.panel(depth_block, panel);
+                assert!(packed.len() == rows.len() * depth.len());
                 for (i, start) in self.columns.clone().step_by(tile_columns).enumerate() {
                     let columns = tile_columns.min(self.columns.end - start);
                     let width = columns.next_multiple_of(LANES);
                     let b = &self.scratch[i * tile_columns * depth.len()..][..width * depth.len()];
-                    for panel in panels.clone() {
-                        let rows = a.rows_of(panel);
-                        let packed = a.panel(depth_block, panel);
-                        assert!(packed.len() == rows.len() * depth.len());
-                        let t = Tile {
-                            depth: depth.len(),
-                            a: packed.as_ptr(),
-                            b: Panel { start: b.as_ptr(), width },
-                            c: self.c.address(rows.start * self.row_stride + start),
-                            row_stride: self.row_stride,
-                            columns,
-                            alpha: *alpha,
-                            beta: if depth_block == 0 { *beta } else { 1.0 },
-                            epilogue: None,
-                        };
-                        // SAFETY: `packed` and `b` have just been measured, and `tile` panics if
-                        // they were cut for another tier; the elements of C lie within it, as `run`
-                        // has asserted, and are this task's.
-                        unsafe { tile(simd, rows.len(), columns.div_ceil(LANES), &t) };
-                    }
+                    let t = Tile {
+                        depth: depth.len(),
+                        a: packed.as_ptr(),
+                        b: Panel { start: b.as_ptr(), width },
+                        c: self.c.address(rows.start * self.row_stride + start),
+                        row_stride: self.row_stride,
+                        columns,
+                        alpha: *alpha,
+                        beta: if depth_block == 0 { *beta } else { 1.0 },
+                        epilogue: None,
+                    };
+                    // SAFETY: `packed` and `b` have just been measured, and `tile` panics if
+                    // they were cut for another tier; the elements of C lie within it, as `run`
+                    // has asserted, and are this task's.
+                    unsafe { tile(simd, rows.len(), columns.div_ceil(LANES), &t) };
                 }
             }
         }

@@ -11,13 +11,60 @@ pub(crate) struct Epilogue<'a> {
     pub(crate) negative_slope: f32,
 }
 
+/// Where the elements of A lie.
+pub(crate) trait Elements: Copy {
+    /// The address of the element of row `r` at depth `k`, for a tile of R rows.
+    ///
+    /// # Safety
+    /// `r` is below R, `k` below the depth that the operand was made for.
+    unsafe fn at<const R: usize>(self, k: usize, r: usize) -> *const f32;
+}
+
+/// A packed panel, `[depth][rows]`.
+impl Elements for *const f32 {
+    #[inline(always)]
+    unsafe fn at<const R: usize>(self, k: usize, r: usize) -> *const f32 {
+        // SAFETY: the caller promises that the panel has `k` steps of R rows, and one more.
+        unsafe { self.add(k * R + r) }
+    }
+}
+
+/// Rows of a matrix, where they lie.
+#[derive(Clone, Copy)]
+pub(crate) struct Strided {
+    pub(crate) start: *const f32,
+    pub(crate) row_stride: usize,
+    pub(crate) depth_stride: usize,
+}
+
+impl Elements for Strided {
+    #[inline(always)]
+    unsafe fn at<const R: usize>(self, k: usize, r: usize) -> *const f32 {
+        let Strided { start, row_stride, depth_stride } = self;
+        // Every fourth row has a pointer, and the others are 1, 2 and 3 strides away from one: that
+        // many addresses fit the registers.
+        // SAFETY: the caller promises that the matrix has this element, and so the row's group.
+        unsafe { start.add(k * depth_stride + (r & !3) * row_stride).add((r & 3) * row_stride) }
+    }
+}
+
 /// Where the rows of B lie.
 pub(crate) trait Rows: Copy {
+    /// Whether vectors may reach beyond what there is to read.
+    const PARTIAL: bool = false;
+
     /// The address of row `k`, at the tile's first column.
     ///
     /// # Safety
     /// `k` is below the depth that the operand was made for.
     unsafe fn row(self, k: usize) -> *const f32;
+
+    /// How many of the first `depth` rows can be read in whole vectors. Of the others only the tile's
+    /// columns can.
+    #[inline(always)]
+    fn whole(self, depth: usize) -> usize {
+        depth
+    }
 }
 
 /// A packed panel: rows of equal length one behind the other.
@@ -32,6 +79,31 @@ impl Rows for Panel {
     unsafe fn row(self, k: usize) -> *const f32 {
         // SAFETY: the caller promises that the panel has a row `k`.
         unsafe { self.start.add(k * self.width) }
+    }
+}
+
+/// Rows of a matrix, where they lie. A vector that is longer than what is left of its row goes on into the
+/// next one; what it computes there is not written. Behind the last row there may be nothing.
+#[derive(Clone, Copy)]
+pub(crate) struct InPlace {
+    pub(crate) start: *const f32,
+    pub(crate) stride: usize,
+    /// The rows that can be read in whole vectors.
+    pub(crate) whole: usize,
+}
+
+impl Rows for InPlace {
+    const PARTIAL: bool = true;
+
+    #[inline(always)]
+    unsafe fn row(self, k: usize) -> *const f32 {
+        // SAFETY: the caller promises that the matrix has a row `k`.
+        unsafe { self.start.add(k * self.stride) }
+    }
+
+    #[inline(always)]
+    fn whole(self, depth: usize) -> usize {
+        self.whole.min(depth)
     }
 }
 
@@ -51,12 +123,11 @@ impl Rows for Offsets {
 }
 
 /// One tile: `C ← act(alpha · A B + beta · C + bias)`, with the last two only if there is an epilogue.
-pub(crate) struct Tile<'a, B> {
+pub(crate) struct Tile<'a, A, B> {
     /// Length of the sum.
     pub(crate) depth: usize,
-    /// Panel of A: `[depth][rows]`.
-    pub(crate) a: *const f32,
-    /// B: rows of 16 · vectors floats.
+    pub(crate) a: A,
+    /// Rows of 16 · vectors floats.
     pub(crate) b: B,
     /// Row 0 of C, at the tile's first column.
     pub(crate) c: *mut f32,
@@ -79,24 +150,30 @@ pub(crate) struct Tile<'a, B> {
 /// If `rows` > `S::TILE_ROWS` or `vectors` > `S::TILE_VECTORS`.
 ///
 /// # Safety
-/// `columns` ≤ 16 · `vectors`; `a` and `b` are valid for reading `depth` rows, `c` for writing (and, if beta ≠ 0, reading) the rows and
+/// `columns` ≤ 16 · `vectors`; `a` is valid for reading `rows` elements at each of `depth` depths, `b` for
+/// reading 16 · `vectors` floats in each of its `whole` rows and `columns` in the others up to `depth`, `c` for writing (and, if beta ≠ 0, reading) the rows and
 /// columns named; `epilogue.bias` is empty or `rows` long.
 #[inline(always)]
-pub(crate) unsafe fn tile<S: Simd, B: Rows>(simd: S, rows: usize, vectors: usize, t: &Tile<'_, B>) {
+pub(crate) unsafe fn tile<S: Simd, A: Elements, B: Rows>(
+    simd: S,
+    rows: usize,
+    vectors: usize,
+    t: &Tile<'_, A, B>,
+) {
     macro_rules! rows {
         ($($n:literal)+) => {
             match (rows, vectors) {
                 $(
                     // SAFETY: the caller's promises are those of `sized`.
-                    ($n, 1) => unsafe { sized::<S, B, $n, 1>(simd, t) },
+                    ($n, 1) => unsafe { sized::<S, A, B, $n, 1>(simd, t) },
                     // SAFETY: as above.
-                    ($n, 2) => unsafe { sized::<S, B, $n, 2>(simd, t) },
+                    ($n, 2) => unsafe { sized::<S, A, B, $n, 2>(simd, t) },
                 )+
                 _ => unreachable!("a tile of {rows} rows and {vectors} vectors"),
             }
         };
     }
-    rows!(1 2 3 4 5 6 7 8 9 10 11 12);
+    rows!(1 2 3 4 5 6 7 8 9 10 11 12 13 14);
 }
 
 /// [`tile`] with its size known to the compiler, so that the accumulators are registers.
@@ -104,28 +181,35 @@ pub(crate) unsafe fn tile<S: Simd, B: Rows>(simd: S, rows: usize, vectors: usize
 /// # Safety
 /// As [`tile`].
 #[inline(always)]
-unsafe fn sized<S: Simd, B: Rows, const R: usize, const V: usize>(simd: S, t: &Tile<'_, B>) {
+unsafe fn sized<S: Simd, A: Elements, B: Rows, const R: usize, const V: usize>(
+    simd: S,
+    t: &Tile<'_, A, B>,
+) {
     if R > S::TILE_ROWS || V > S::TILE_VECTORS {
         unreachable!("a tile larger than the tier's");
     }
     let mut acc = [[simd.zero(); V]; R];
-    let mut a = t.a;
+    let whole = t.b.whole(t.depth);
     for k in 0..t.depth {
-        // SAFETY: A has `depth` steps of R floats and B `depth` rows of 16 V, and this is one of
-        // them; a pointer one past the last step is allowed.
+        let mut row = [simd.zero(); V];
+        // SAFETY: B has `depth` rows, all with the tile's columns and `whole` of them with 16 V floats; A
+        // has R elements at each depth.
         unsafe {
             let b = t.b.row(k);
-            let mut row = [simd.zero(); V];
             for v in 0..V {
-                row[v] = simd.load(b.add(v * LANES));
+                row[v] = if !B::PARTIAL || k < whole {
+                    simd.load(b.add(v * LANES))
+                } else {
+                    let count = t.columns.saturating_sub(v * LANES).min(LANES);
+                    simd.load_first(b.wrapping_add(v * LANES), count)
+                };
             }
             for r in 0..R {
-                let x = simd.splat(*a.add(r));
+                let x = simd.splat(*t.a.at::<R>(k, r));
                 for v in 0..V {
                     acc[r][v] = simd.mul_add(x, row[v], acc[r][v]);
                 }
             }
-            a = a.add(R);
         }
     }
     for r in 0..R {
@@ -143,9 +227,9 @@ unsafe fn sized<S: Simd, B: Rows, const R: usize, const V: usize>(simd: S, t: &T
 /// # Safety
 /// As [`tile`]; `first + count` ≤ `columns`, `count` ≤ 16.
 #[inline(always)]
-unsafe fn write<S: Simd, B>(
+unsafe fn write<S: Simd, A, B>(
     simd: S,
-    t: &Tile<'_, B>,
+    t: &Tile<'_, A, B>,
     row: usize,
     first: usize,
     count: usize,
@@ -168,9 +252,9 @@ unsafe fn write<S: Simd, B>(
 /// What is written for a product: alpha, beta, bias and activation applied. `old` counts only if
 /// beta ≠ 0.
 #[inline(always)]
-fn finish<S: Simd, B>(
+fn finish<S: Simd, A, B>(
     simd: S,
-    t: &Tile<'_, B>,
+    t: &Tile<'_, A, B>,
     row: usize,
     product: S::Vector,
     old: S::Vector,

@@ -366,9 +366,8 @@ impl Simd for Avx512 {
     type Vector = __m512;
     type Mask = __mmask16;
 
-    // 32 registers: 12 × 2 accumulators, 2 for a row of B; elements of A are broadcast from memory
-    // by the multiplication itself.
-    const TILE_ROWS: usize = 12;
+    // 32 registers: 14 × 2 accumulators, 2 for a row of B, 1 for an element of A.
+    const TILE_ROWS: usize = 14;
     const TILE_VECTORS: usize = 2;
     // 5 × 4 accumulators, 4 columns, 1 row.
     const DOT_ROWS: usize = 5;
