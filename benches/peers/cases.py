@@ -89,6 +89,15 @@ def measure(call, seconds):
     }
 
 
+def run(make, seconds):
+    """Output and times of a variant. Nothing of it is left afterwards, such as threads that spin."""
+    output, call = make()
+    output = np.asarray(output, np.float64).ravel()
+    shown = min(SHOWN, output.size)
+    at = [i * (output.size - 1) // max(1, shown - 1) for i in range(shown)]
+    return {"output": list(output[at]), **measure(call, seconds)}
+
+
 def serve(prepare):
     """Answers names of cases on standard input by lines of JSON.
 
@@ -98,14 +107,11 @@ def serve(prepare):
     seconds = float(sys.argv[2])
     for line in sys.stdin:
         case = line.strip()
-        answer = {"case": case, "skipped": True}
         variants = prepare(case.split())
-        for variant, make in variants.items():
-            output, call = make()
-            result = measure(call, seconds / len(variants))
-            if "seconds" not in answer or result["seconds"] < answer["seconds"]:
-                output = np.asarray(output, np.float64).ravel()
-                shown = min(SHOWN, output.size)
-                at = [i * (output.size - 1) // max(1, shown - 1) for i in range(shown)]
-                answer = {"case": case, "variant": variant, "output": list(output[at]), **result}
-        print(json.dumps(answer), flush=True)
+        answers = [
+            {"case": case, "variant": variant, **run(make, seconds / len(variants))}
+            for variant, make in variants.items()
+        ]
+        skipped = {"case": case, "skipped": True}
+        fastest = min(answers, key=lambda answer: answer["seconds"], default=skipped)
+        print(json.dumps(fastest), flush=True)

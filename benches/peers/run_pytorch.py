@@ -1,4 +1,7 @@
-"""PyTorch on the cases that standard input names. Arguments: threads, seconds."""
+"""PyTorch on the cases that standard input names. Arguments: threads, seconds.
+
+`torch.compile` is left out: it takes up to half a minute for each case and these steps do not become faster.
+"""
 
 import sys
 

@@ -34,7 +34,8 @@ impl Work {
     }
 }
 
-/// Wall time, with rates in img/s, GB/s, or GFLOP/s and their share of the FMA peak of one core.
+/// Wall time, with rates in img/s, GB/s, or GFLOP/s and, in parentheses, their share of the FMA peak of
+/// one core: two threads can reach 200 %.
 #[derive(Debug)]
 pub struct Rates;
 
@@ -74,7 +75,7 @@ impl ValueFormatter for Rates {
         let [rate] = rate;
         match (throughput, peak_gflops()) {
             (Throughput::Bytes(_), Some(peak)) => {
-                format!("{rate:.1} {unit} = {:.0} % of a core's peak", 100.0 * rate / peak)
+                format!("{rate:.1} {unit} ({:.0} %)", 100.0 * rate / peak)
             }
             (Throughput::Elements(_), _) => format!("{rate:.0} {unit}"),
             _ => format!("{rate:.1} {unit}"),
