@@ -1,4 +1,4 @@
-//! Matrix products beside the crate `matrixmultiply`, with its threads off.
+//! Matrix products beside the crate `matrixmultiply`, whose rows loupe shares out to its threads.
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use loupe_benches::{

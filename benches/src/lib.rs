@@ -2,7 +2,7 @@
 //!
 //! A [`Case`] is one thing to time, named by a line such as `cnn train 64`; `shapes/` lists them. A
 //! [`Library`] can run cases: loupe here, other Rust libraries in `peers/rust`, which is a workspace of its
-//! own. The first output of a run is held against the oracle ([`check`]) before anything is timed. Criterion
+//! own. The first output of a run is held against the oracle ([`check()`]) before anything is timed. Criterion
 //! benchmarks time cases within one process ([`bench_cases`]), the program `case` times them for
 //! `peers/compare.py` ([`serve()`]).
 

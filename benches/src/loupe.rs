@@ -17,7 +17,7 @@ pub const INTERLEAVED_LEN: usize = 1 << 12;
 #[derive(Clone, Copy, Debug)]
 pub struct Loupe;
 
-/// Products by the crate `matrixmultiply`, without its threads.
+/// Products by the crate `matrixmultiply`; loupe shares the rows out to its threads.
 #[derive(Clone, Copy, Debug)]
 pub struct MatrixMultiply;
 

@@ -73,11 +73,12 @@ impl ValueFormatter for Rates {
         let mut rate = [nanoseconds];
         let unit = self.scale_throughputs(nanoseconds, throughput, &mut rate);
         let [rate] = rate;
-        match (throughput, peak_gflops()) {
-            (Throughput::Bytes(_), Some(peak)) => {
-                format!("{rate:.1} {unit} ({:.0} %)", 100.0 * rate / peak)
+        match throughput {
+            Throughput::Bytes(_) => {
+                let share = peak_gflops().map(|peak| format!(" ({:.0} %)", 100.0 * rate / peak));
+                format!("{rate:.1} {unit}{}", share.unwrap_or_default())
             }
-            (Throughput::Elements(_), _) => format!("{rate:.0} {unit}"),
+            Throughput::Elements(_) => format!("{rate:.0} {unit}"),
             _ => format!("{rate:.1} {unit}"),
         }
     }
