@@ -20,6 +20,7 @@ import os
 import pathlib
 import platform
 import re
+import shlex
 import statistics
 import subprocess
 import sys
@@ -192,13 +193,14 @@ def about(options, commands):
             versions[name] = found[1] if found else "unknown"
     return {
         "date": datetime.date.today().isoformat(),
-        "command": "compare.py " + " ".join(sys.argv[1:]),
+        "command": shlex.join(["compare.py", *sys.argv[1:]]),
         "cpu": cpu.get("model name", platform.processor()),
         "cores": len(os.sched_getaffinity(0)),
         "simd": [flag for flag in cpu.get("flags", "").split() if simd.match(flag)],
         "kernel": platform.release(),
         "python": platform.python_version(),
         "rustc": first_line("rustc", "--version"),
+        "peak_gflops": float(first_line(commands["loupe"][0], "peak")),
         "rounds": options.rounds,
         "seconds": options.seconds,
         "environment": THREADS,
@@ -219,6 +221,8 @@ def main():
             {
                 "case": case,
                 "threads": threads,
+                "flop": by_library["loupe"][0]["flop"],
+                "images": by_library["loupe"][0]["images"],
                 "libraries": {
                     name: {
                         "seconds": statistics.median(answer["seconds"] for answer in answers),

@@ -3,6 +3,7 @@
 use crate::{Case, Library, check, peak_gflops};
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, SamplingMode, Throughput};
+use std::sync::Once;
 use std::time::{Duration, Instant};
 
 /// What one call does.
@@ -75,7 +76,7 @@ impl ValueFormatter for Rates {
         let [rate] = rate;
         match throughput {
             Throughput::Bytes(_) => {
-                let share = peak_gflops().map(|peak| format!(" ({:.0} %)", 100.0 * rate / peak));
+                let share = peak().map(|peak| format!(" ({:.0} %)", 100.0 * rate / peak));
                 format!("{rate:.1} {unit}{}", share.unwrap_or_default())
             }
             Throughput::Elements(_) => format!("{rate:.0} {unit}"),
@@ -108,6 +109,16 @@ impl ValueFormatter for Rates {
     fn scale_for_machines(&self, values: &mut [f64]) -> &'static str {
         WallTime.formatter().scale_for_machines(values)
     }
+}
+
+/// The peak, printed when it is first asked for.
+fn peak() -> Option<f64> {
+    static PRINTED: Once = Once::new();
+    let peak = peak_gflops();
+    if let Some(peak) = peak {
+        PRINTED.call_once(|| println!("\nFMA peak of one core: {peak:.1} GFLOP/s"));
+    }
+    peak
 }
 
 /// Criterion with samples so short that all benchmarks together take a few minutes.

@@ -3,16 +3,10 @@
 use std::sync::OnceLock;
 
 /// GFLOP/s of one thread that does nothing but multiply and add in registers, on the widest vectors that
-/// the CPU has; `None` where that is not known. Measured, and printed, once.
+/// the CPU has; `None` where that is not known. Measured once.
 pub fn peak_gflops() -> Option<f64> {
     static PEAK: OnceLock<Option<f64>> = OnceLock::new();
-    *PEAK.get_or_init(|| {
-        let peak = measure();
-        if let Some(peak) = peak {
-            println!("\nFMA peak of one core: {peak:.1} GFLOP/s");
-        }
-        peak
-    })
+    *PEAK.get_or_init(measure)
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -1,6 +1,6 @@
 //! Cases by name, timed one after another for `peers/compare.py`.
 
-use crate::{Call, Case, Library};
+use crate::{Call, Case, Library, Work};
 use std::io::{self, BufRead, Write};
 use std::time::{Duration, Instant};
 
@@ -10,11 +10,12 @@ const SHOWN: usize = 8;
 /// Reads names of cases, a line each, and answers each with a line of JSON:
 ///
 /// ```json
-/// {"case": "cnn train 64", "seconds": 3e-4, "best": 2.9e-4, "calls": 3100, "variant": "plain", "output": [0.3]}
+/// {"case": "cnn train 64", "seconds": 3e-4, "best": 2.9e-4, "calls": 3100, "variant": "plain",
+///  "flop": 18816000, "images": 64, "output": [0.78, 0.74]}
 /// ```
 ///
 /// `seconds` is the median time of a call (of short runs of calls, if calls are very short), of the
-/// variant that is faster; `output` has up to eight elements at even distances. What `library` cannot run
+/// variant that is faster; `flop` and `images` are what a call does, as [`Case::work`] counts it; `output` has up to eight elements at even distances. What `library` cannot run
 /// is answered by `{"case": …, "skipped": true}`. Each case is run for about `seconds` seconds.
 ///
 /// # Errors
@@ -44,10 +45,16 @@ pub fn serve(
                 let at = |i: usize| if shown > 1 { i * last / (shown - 1) } else { 0 };
                 let output: Vec<String> =
                     (0..shown).map(|i| format!("{:e}", output[at(i)])).collect();
+                let (flop, images) = match case.work() {
+                    Work::Images { images, flop } => (flop, images),
+                    Work::Flop(flop) => (flop, 0),
+                    Work::Bytes(_) => (0, 0),
+                };
                 writeln!(
                     out,
                     "{{\"case\": \"{case}\", \"seconds\": {seconds:e}, \"best\": {best:e}, \
-                     \"calls\": {calls}, \"variant\": \"{variant}\", \"output\": [{}]}}",
+                     \"calls\": {calls}, \"variant\": \"{variant}\", \"flop\": {flop}, \
+                     \"images\": {images}, \"output\": [{}]}}",
                     output.join(", ")
                 )?;
             }
