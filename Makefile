@@ -1,5 +1,5 @@
 # `make check` is what a change must pass before it is pushed.
-.PHONY: check lint test bench fuzz-build
+.PHONY: check lint test bench peers fuzz-build
 
 check: lint test
 
@@ -14,7 +14,11 @@ test:
 	cargo test --workspace
 
 bench:
-	cargo bench --workspace
+	cargo bench -p loupe-benches
+
+# loupe beside other libraries; options as in `make peers ARGS="--rounds 3 --only 'cnn train'"`.
+peers:
+	python3 benches/peers/compare.py $(ARGS)
 
 # Needs a nightly toolchain and cargo-fuzz.
 fuzz-build:

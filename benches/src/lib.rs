@@ -1,43 +1,48 @@
-//! What the benchmarks share: shapes from files, the machine's limit, contexts.
+//! What the benchmarks share.
+//!
+//! A [`Case`] is one thing to time, named by a line such as `cnn train 64`; `shapes/` lists them. A
+//! [`Library`] can run cases: loupe here, other Rust libraries in `peers/rust`, which is a workspace of its
+//! own. The first output of a run is held against the oracle ([`check()`]) before anything is timed. Criterion
+//! benchmarks time cases within one process ([`bench_cases`]), the program `case` times them for
+//! `peers/compare.py` ([`serve()`]).
 
 #![allow(clippy::print_stdout, reason = "benchmarks report on standard output")]
 
+mod case;
+mod check;
+mod library;
+mod loupe;
+mod measure;
 mod peak;
+mod serve;
 
+pub use case::{Case, ConvShape, Kind, Pass, conv_cases, gemm_cases, network_cases, signed};
+pub use check::check;
+pub use library::{Call, Library};
+pub use loupe::{INTERLEAVED_LEN, Loupe, MatrixMultiply, load_network};
+pub use measure::{Rates, Work, bench, bench_cases, criterion};
 pub use peak::peak_gflops;
+pub use serve::serve;
 
 use loupe_engine::{Context, Isa, Threads};
 use std::time::{Duration, Instant};
 
-/// The lines of a file of shapes, cut into words; `#` begins a comment.
-pub fn shapes(file: &'static str) -> impl Iterator<Item = Vec<&'static str>> {
-    let code = |line: &'static str| line.split('#').next().unwrap_or("");
-    file.lines()
-        .map(code)
-        .map(|line| line.split_whitespace().collect())
-        .filter(|w: &Vec<_>| !w.is_empty())
-}
-
-/// Whole numbers from words.
+/// The CPU's best instructions on `threads` threads.
 ///
 /// # Panics
-/// If a word is no number: the files of shapes are part of the benchmark.
-pub fn numbers<const N: usize>(words: &[&str]) -> [usize; N] {
-    let number = |word: &&str| word.parse().unwrap_or_else(|_| panic!("{word} is no number"));
-    let numbers: Vec<usize> = words.iter().map(number).collect();
-    numbers.try_into().unwrap_or_else(|n| panic!("{n:?} are not {N} numbers"))
+/// If the threads cannot be had.
+pub fn context(threads: usize) -> Context {
+    Context::new(Isa::best(), Threads::new(threads).expect("a thread pool"))
 }
 
-/// The CPU's best instructions on one thread and, if there are more cores, on all.
-pub fn contexts() -> Vec<Context> {
+/// 1 and, if there are more cores, the number of cores.
+pub fn thread_counts() -> Vec<usize> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let counts = if cores > 1 { vec![1, cores] } else { vec![1] };
-    let context = |count| Context::new(Isa::best(), Threads::new(count).expect("a thread pool"));
-    counts.into_iter().map(context).collect()
+    if cores > 1 { vec![1, cores] } else { vec![1] }
 }
 
-/// The best time of a few calls.
-pub fn best_time(mut f: impl FnMut()) -> Duration {
+/// The best time of the calls that fit into a tenth of a second.
+fn best_time(mut f: impl FnMut()) -> Duration {
     let started = Instant::now();
     let mut best = Duration::MAX;
     while started.elapsed() < Duration::from_millis(100) {
@@ -46,16 +51,4 @@ pub fn best_time(mut f: impl FnMut()) -> Duration {
         best = best.min(call.elapsed());
     }
     best
-}
-
-/// Prints a rate and its share of what the machine can do, as this run measures it.
-pub fn report(what: &str, flop: f64, time: Duration, threads: usize) {
-    let rate = flop / time.as_secs_f64() / 1e9;
-    match peak_gflops() {
-        Some(peak) => {
-            let share = 100.0 * rate / (peak * threads as f64);
-            println!("{what}: {rate:.1} GFLOP/s, {share:.0} % of the FMA peak");
-        }
-        None => println!("{what}: {rate:.1} GFLOP/s"),
-    }
 }

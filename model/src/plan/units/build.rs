@@ -374,6 +374,6 @@ impl Builder<'_> {
 
 /// Into how many runs the units are cut: each is some work, and their sums are added up later.
 fn runs(units: usize, work: usize) -> usize {
-    const RUN_WORK: usize = 1 << 19;
+    const RUN_WORK: usize = 1 << 18;
     (work / RUN_WORK).clamp(1, 16).min(units)
 }
