@@ -8,7 +8,8 @@ use super::{LANES, Simd, transpose};
 const STEP: usize = LANES / 4;
 
 /// The rows of a matrix become lanes: `target[j · width + i] = source[i · stride + j]` for its `rows` and
-/// `columns`, and 0 for `i` from `rows` up to `width`, which is `rows` rounded up to whole vectors.
+/// `columns`, and 0 for `i` from `rows` up to `width`, which is `rows` rounded up to whole vectors. The same
+/// for `count` matrices one behind the other.
 ///
 /// # Panics
 /// If the source ends before its last element, or a length is not as said here.
@@ -17,67 +18,97 @@ pub(crate) fn rows_to_lanes<S: Simd>(
     simd: S,
     source: &[f32],
     stride: usize,
-    [rows, columns]: [usize; 2],
+    [count, rows, columns]: [usize; 3],
     target: &mut [f32],
     width: usize,
 ) {
-    if columns < STEP {
-        return transpose(simd, source, stride, [rows, columns], target, width);
-    }
-    let end = rows.saturating_sub(1).checked_mul(stride).and_then(|n| n.checked_add(columns));
-    assert!(rows == 0 || end.is_some_and(|end| end <= source.len()), "a source of all rows");
     assert!(width == rows.next_multiple_of(LANES), "lanes for all rows");
-    assert!(columns.checked_mul(width) == Some(target.len()), "a target of all columns");
+    let len = columns.checked_mul(width);
+    let all = len.and_then(|len| len.checked_mul(count));
+    assert!(all == Some(target.len()), "a target of all columns");
+    if target.is_empty() {
+        return;
+    }
+    let all_rows = count.checked_mul(rows).and_then(|rows| (rows - 1).checked_mul(stride));
+    let end = all_rows.and_then(|start| start.checked_add(columns));
+    assert!(end.is_some_and(|end| end <= source.len()), "a source of all rows");
+    if columns < STEP {
+        let targets = target.chunks_exact_mut(columns * width);
+        for (n, target) in targets.enumerate() {
+            let source = &source[n * rows * stride..];
+            transpose(simd, source, stride, [rows, columns], target, width);
+        }
+        return;
+    }
     for row in (0..rows).step_by(LANES) {
         let height = LANES.min(rows - row);
-        // SAFETY: from `row` on, the source has `height` rows of at least STEP columns, as asserted for
-        // the last. The target has a row for each column, with a vector from `row` on.
+        // SAFETY: from `row` on, each matrix has `height` rows of at least STEP columns, as asserted for
+        // the last row of the last one. The target has as many matrices, with a row for each column and
+        // in it a vector from `row` on.
         unsafe {
-            let (from, to) = (source.as_ptr().add(row * stride), target.as_mut_ptr().add(row));
+            let t = ToLanes {
+                from: source.as_ptr().add(row * stride),
+                stride,
+                size: [height, columns],
+                to: target.as_mut_ptr().add(row),
+                width,
+                count,
+                steps: [rows * stride, columns * width],
+            };
             match height.div_ceil(STEP) {
-                1 => to_lanes::<S, 1>(simd, from, stride, [height, columns], to, width),
-                2 => to_lanes::<S, 2>(simd, from, stride, [height, columns], to, width),
-                3 => to_lanes::<S, 3>(simd, from, stride, [height, columns], to, width),
-                _ => to_lanes::<S, 4>(simd, from, stride, [height, columns], to, width),
+                1 => to_lanes::<S, 1>(simd, t),
+                2 => to_lanes::<S, 2>(simd, t),
+                3 => to_lanes::<S, 3>(simd, t),
+                _ => to_lanes::<S, 4>(simd, t),
             }
         }
     }
 }
 
-/// [`rows_to_lanes`] for up to 16 rows, of which the last is in quarter Q of the lanes.
-///
-/// # Safety
-/// `from` is valid for reading the rows, at least 1 and at most 4 Q, of at least [`STEP`] columns; `to` for
-/// writing a vector in a row for each column.
-#[inline(always)]
-unsafe fn to_lanes<S: Simd, const Q: usize>(
-    simd: S,
+/// Up to 16 rows of each matrix of [`rows_to_lanes`].
+struct ToLanes {
     from: *const f32,
     stride: usize,
-    [rows, columns]: [usize; 2],
+    size: [usize; 2],
     to: *mut f32,
     width: usize,
-) {
+    count: usize,
+    /// From one matrix to the next, in the source and in the target.
+    steps: [usize; 2],
+}
+
+/// Of the rows, the last is in quarter Q of the lanes.
+///
+/// # Safety
+/// In each matrix, `from` is valid for reading the rows, at least 1 and at most 4 Q, of at least [`STEP`]
+/// columns; `to` for writing a vector in a row for each column.
+#[inline(always)]
+unsafe fn to_lanes<S: Simd, const Q: usize>(simd: S, t: ToLanes) {
+    let ToLanes { from, stride, size: [rows, columns], to, width, count, steps } = t;
     // Missing rows are read as the last one, and become 0 in the end.
     let offsets: [usize; LANES] = std::array::from_fn(|row| row.min(rows - 1) * stride);
     // SAFETY: `LANE` holds 16 floats.
     let used = simd.gt(simd.splat(rows as f32), unsafe { simd.load(LANE.as_ptr()) });
-    for column in (0..columns).step_by(STEP) {
-        // The last step may turn columns of the one before again.
-        let column = column.min(columns - STEP);
-        // SAFETY: column + STEP ≤ columns, and the offsets are those of rows.
-        unsafe {
-            let mut v = [simd.zero(); STEP];
-            for i in 0..STEP {
-                let mut sources = [from; Q];
-                for q in 0..Q {
-                    sources[q] = from.add(column + offsets[STEP * q + i]);
+    for n in 0..count {
+        for column in (0..columns).step_by(STEP) {
+            // The last step may turn columns of the one before again.
+            let column = column.min(columns - STEP);
+            // SAFETY: n < count, column + STEP ≤ columns, and the offsets are those of rows.
+            unsafe {
+                let from = from.add(n * steps[0]);
+                let to = to.add(n * steps[1]);
+                let mut v = [simd.zero(); STEP];
+                for i in 0..STEP {
+                    let mut sources = [from; Q];
+                    for q in 0..Q {
+                        sources[q] = from.add(column + offsets[STEP * q + i]);
+                    }
+                    v[i] = simd.load_quarters(sources);
                 }
-                v[i] = simd.load_quarters(sources);
-            }
-            let v = simd.transpose_quarters(v);
-            for j in 0..STEP {
-                simd.store(simd.select(used, v[j], simd.zero()), to.add((column + j) * width));
+                let v = simd.transpose_quarters(v);
+                for j in 0..STEP {
+                    simd.store(simd.select(used, v[j], simd.zero()), to.add((column + j) * width));
+                }
             }
         }
     }
@@ -160,9 +191,9 @@ mod tests {
     use super::*;
     use crate::simd::{Isa, Kernel};
 
-    struct ToLanes<'a>(&'a [f32], usize, [usize; 2], &'a mut [f32], usize);
+    struct Rows<'a>(&'a [f32], usize, [usize; 3], &'a mut [f32], usize);
 
-    impl Kernel for ToLanes<'_> {
+    impl Kernel for Rows<'_> {
         type Output = ();
 
         #[inline(always)]
@@ -171,9 +202,9 @@ mod tests {
         }
     }
 
-    struct FromLanes<'a>(&'a [f32], usize, [usize; 2], &'a mut [f32]);
+    struct Lanes<'a>(&'a [f32], usize, [usize; 2], &'a mut [f32]);
 
-    impl Kernel for FromLanes<'_> {
+    impl Kernel for Lanes<'_> {
         type Output = ();
 
         #[inline(always)]
@@ -189,18 +220,20 @@ mod tests {
                 (1_usize..40).flat_map(|r| [1, 3, 4, 5, 8, 9, 30].map(|c| [r, c]))
             {
                 let stride = columns + 2;
-                let len = (rows - 1) * stride + columns;
+                let len = (2 * rows - 1) * stride + columns;
                 let source: Vec<f32> = (0..len).map(|i| i as f32 + 1.0).collect();
                 let width = rows.next_multiple_of(LANES);
-                let mut lanes = vec![f32::NAN; columns * width];
-                isa.run(ToLanes(&source, stride, [rows, columns], &mut lanes, width));
+                let mut lanes = vec![f32::NAN; 2 * columns * width];
+                isa.run(Rows(&source, stride, [2, rows, columns], &mut lanes, width));
                 for (i, &x) in lanes.iter().enumerate() {
-                    let (row, column) = (i % width, i / width);
-                    let expected = if row < rows { source[row * stride + column] } else { 0.0 };
+                    let (row, column) = (i % width, i / width % columns);
+                    let first = i / (width * columns) * rows * stride;
+                    let expected =
+                        if row < rows { source[first + row * stride + column] } else { 0.0 };
                     assert_eq!(x, expected, "{isa:?} {rows} × {columns}");
                 }
                 let mut back = vec![f32::NAN; rows * columns];
-                isa.run(FromLanes(&lanes, width, [columns, rows], &mut back));
+                isa.run(Lanes(&lanes, width, [columns, rows], &mut back));
                 for (i, &x) in back.iter().enumerate() {
                     let expected = source[i / columns * stride + i % columns];
                     assert_eq!(x, expected, "{isa:?} {rows} × {columns}");
@@ -211,36 +244,36 @@ mod tests {
 
     fn to_lanes_of(source: usize, target: usize, width: usize) {
         let (source, mut target) = (vec![0.0; source], vec![0.0; target]);
-        Isa::best().run(ToLanes(&source, 20, [3, 17], &mut target, width));
+        Isa::best().run(Rows(&source, 20, [2, 3, 17], &mut target, width));
     }
 
     fn from_lanes_of(source: usize, target: usize) {
         let (source, mut target) = (vec![0.0; source], vec![0.0; target]);
-        Isa::best().run(FromLanes(&source, 16, [5, 3], &mut target));
+        Isa::best().run(Lanes(&source, 16, [5, 3], &mut target));
     }
 
     #[test]
     fn lengths_that_fit_are_taken() {
-        to_lanes_of(57, 17 * 16, 16);
+        to_lanes_of(117, 2 * 17 * 16, 16);
         from_lanes_of(80, 15);
     }
 
     #[test]
     #[should_panic(expected = "a source of all rows")]
     fn a_source_that_ends_early_is_refused() {
-        to_lanes_of(56, 17 * 16, 16);
+        to_lanes_of(116, 2 * 17 * 16, 16);
     }
 
     #[test]
     #[should_panic(expected = "lanes for all rows")]
     fn lanes_that_are_no_whole_vectors_are_refused() {
-        to_lanes_of(57, 17 * 15, 15);
+        to_lanes_of(117, 2 * 17 * 15, 15);
     }
 
     #[test]
     #[should_panic(expected = "a target of all columns")]
     fn a_target_that_ends_early_is_refused() {
-        to_lanes_of(57, 17 * 16 - 1, 16);
+        to_lanes_of(117, 2 * 17 * 16 - 1, 16);
     }
 
     #[test]

@@ -14,8 +14,11 @@ pub fn block(isa: Isa, channels: usize, x: &[f32], out: &mut [f32]) -> Result<()
     let plane = plane_of("x", channels, x.len())?;
     expect_len(OP, "the output", blocked_len(channels, plane), out.len())?;
     if plane > 0 {
-        let chunks = [plane * LANES, plane * LANES];
-        isa.run(ToLanes { source: x, columns: plane, target: out, width: LANES, chunks });
+        let chunks = out.chunks_exact_mut(plane * LANES);
+        for (source, target) in x.chunks(plane * LANES).zip(chunks) {
+            let size = [1, source.len() / plane, plane];
+            isa.run(ToLanes { source, size, target, width: LANES });
+        }
     }
     Ok(())
 }
@@ -29,8 +32,11 @@ pub fn unblock(isa: Isa, channels: usize, x: &[f32], out: &mut [f32]) -> Result<
     let plane = plane_of("the output", channels, out.len())?;
     expect_len(OP, "x", blocked_len(channels, plane), x.len())?;
     if plane > 0 {
-        let chunks = [plane * LANES, plane * LANES];
-        isa.run(FromLanes { source: x, stride: LANES, rows: plane, target: out, chunks });
+        let chunks = out.chunks_mut(plane * LANES);
+        for (source, target) in x.chunks_exact(plane * LANES).zip(chunks) {
+            let size = [plane, target.len() / plane];
+            isa.run(FromLanes { source, stride: LANES, size, target });
+        }
     }
     Ok(())
 }
@@ -49,15 +55,13 @@ fn blocked_len(channels: usize, plane: usize) -> usize {
     channels.next_multiple_of(LANES).saturating_mul(plane)
 }
 
-/// Matrices one behind the other, of `columns` columns each. Their rows become lanes of a target of
-/// `width` lanes, and lanes that are too many zeros.
+/// [`rows_to_lanes`] of matrices without gaps.
 pub(super) struct ToLanes<'a> {
     pub(super) source: &'a [f32],
-    pub(super) columns: usize,
+    /// Matrices, rows and columns.
+    pub(super) size: [usize; 3],
     pub(super) target: &'a mut [f32],
     pub(super) width: usize,
-    /// Floats of a matrix in the source, of which the last may have fewer, and in the target.
-    pub(super) chunks: [usize; 2],
 }
 
 impl Kernel for ToLanes<'_> {
@@ -65,23 +69,18 @@ impl Kernel for ToLanes<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let ToLanes { source, columns, target, width, chunks } = self;
-        for (source, target) in source.chunks(chunks[0]).zip(target.chunks_mut(chunks[1])) {
-            let size = [source.len() / columns, columns];
-            rows_to_lanes(simd, source, columns, size, target, width);
-        }
+        let ToLanes { source, size, target, width } = self;
+        rows_to_lanes(simd, source, size[2], size, target, width);
     }
 }
 
-/// Undoes [`ToLanes`] for matrices whose columns have `rows` elements.
+/// [`lanes_to_rows`]
 pub(super) struct FromLanes<'a> {
     pub(super) source: &'a [f32],
-    /// From one row of lanes to the next.
     pub(super) stride: usize,
-    pub(super) rows: usize,
+    /// Rows and columns of the source.
+    pub(super) size: [usize; 2],
     pub(super) target: &'a mut [f32],
-    /// As in [`ToLanes`], but the last of the target may have fewer.
-    pub(super) chunks: [usize; 2],
 }
 
 impl Kernel for FromLanes<'_> {
@@ -89,11 +88,8 @@ impl Kernel for FromLanes<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let FromLanes { source, stride, rows, target, chunks } = self;
-        for (source, target) in source.chunks(chunks[0]).zip(target.chunks_mut(chunks[1])) {
-            let size = [rows, target.len() / rows];
-            lanes_to_rows(simd, source, stride, size, target);
-        }
+        let FromLanes { source, stride, size, target } = self;
+        lanes_to_rows(simd, source, stride, size, target);
     }
 }
 

@@ -154,8 +154,8 @@ impl BlockedConv2d {
         if let Some(bias) = bias {
             packed_bias[..outputs].copy_from_slice(bias);
         }
-        let chunks = [weight.len(), target.len()];
-        isa.run(ToLanes { source: weight, columns: self.depth, target, width: self.width, chunks });
+        let size = [1, outputs, self.depth];
+        isa.run(ToLanes { source: weight, size, target, width: self.width });
         Ok(())
     }
 
@@ -167,10 +167,9 @@ impl BlockedConv2d {
         expect_len(OP, "the weight", self.geometry.weight_len(), weight.len())?;
         expect_len(OP, "the packed weight", self.packed_backward_len(), packed.len())?;
         // [O, Kh, Kw, backward_width]
-        let columns = self.geometry.kernel_len();
-        let chunks = [self.depth, columns * self.backward_width];
-        let width = self.backward_width;
-        isa.run(ToLanes { source: weight, columns, target: packed, width, chunks });
+        let options = self.geometry.options();
+        let size = [options.out_channels, options.in_channels, self.geometry.kernel_len()];
+        isa.run(ToLanes { source: weight, size, target: packed, width: self.backward_width });
         Ok(())
     }
 
@@ -273,9 +272,8 @@ impl BlockedConv2d {
     pub fn unpack_weight(&self, isa: Isa, sums: &[f32], dweight: &mut [f32]) -> Result<(), Error> {
         expect_len(OP, "the sums", self.sums_len(), sums.len())?;
         expect_len(OP, "dweight", self.geometry.weight_len(), dweight.len())?;
-        let chunks = [sums.len(), dweight.len()];
-        let (stride, rows) = (self.width, self.depth);
-        isa.run(FromLanes { source: sums, stride, rows, target: dweight, chunks });
+        let size = [self.depth, self.geometry.options().out_channels];
+        isa.run(FromLanes { source: sums, stride: self.width, size, target: dweight });
         Ok(())
     }
 }
