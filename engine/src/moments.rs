@@ -8,7 +8,7 @@
 //! of the means themselves, which are rounded to `f32`.
 
 use crate::Context;
-use crate::simd::{Kernel, Simd, column_sums, fold};
+use crate::simd::{Kernel, LANES, Simd, column_sums, fold, store};
 
 /// Channels of a task.
 const COLUMNS: usize = 64;
@@ -40,6 +40,34 @@ pub(crate) fn moments<S: Simd>(simd: S, x: &[f32]) -> (f32, f32) {
     );
     let sum = simd.sum(sum);
     (rough + sum / count, corrected(simd.sum(squares), sum, count))
+}
+
+/// [`moments`] of each of 16 lanes of x `[spatial, 16]`.
+#[inline(always)]
+pub(crate) fn lane_moments<S: Simd>(simd: S, x: &[f32], means: &mut [f32], squares: &mut [f32]) {
+    let count = (x.len() / LANES) as f32;
+    let [sum] = fold(
+        simd,
+        [x],
+        #[inline(always)]
+        |[sum], [x]| [simd.add(sum, x)],
+    );
+    let count_vector = simd.splat(count);
+    let center = simd.div(sum, count_vector);
+    let [sum, square] = fold(
+        simd,
+        [x],
+        #[inline(always)]
+        |[sum, squares], [x]| {
+            let d = simd.sub(x, center);
+            [simd.add(sum, d), simd.mul_add(d, d, squares)]
+        },
+    );
+    store(simd, simd.add(center, simd.div(sum, count_vector)), means);
+    let (sum, square) = (simd.to_array(sum), simd.to_array(square));
+    for lane in 0..LANES {
+        squares[lane] = corrected(square[lane], sum[lane], count);
+    }
 }
 
 /// Σ (d - mean d)² for `squares` = Σ d², `sum` = Σ d. Not negative, whatever the rounding; NaN

@@ -55,7 +55,7 @@ impl Unpacked<'_> {
 /// of C.
 struct Part<'a> {
     product: &'a Unpacked<'a>,
-    c: &'a Disjoint<'a>,
+    c: &'a Disjoint<'a, f32>,
     row_stride: usize,
     rows: Range<usize>,
     columns: Range<usize>,

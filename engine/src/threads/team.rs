@@ -123,9 +123,9 @@ impl Team {
         while shared.unfinished.load(Ordering::Acquire) > 0 {
             // A helper may have been suspended by the system in the middle of its task.
             if spins < 10_000 {
-                spin_loop()
+                spin_loop();
             } else {
-                thread::yield_now()
+                thread::yield_now();
             }
             spins = spins.saturating_add(1);
         }
@@ -274,7 +274,9 @@ mod tests {
             let barrier = std::sync::Barrier::new(2);
             for _ in 0..3 {
                 // Neither task can finish without the other running.
-                check(&team, 2, |_| drop(barrier.wait()));
+                check(&team, 2, |_| {
+                    barrier.wait();
+                });
                 thread::sleep(3 * AWAKE);
             }
         }

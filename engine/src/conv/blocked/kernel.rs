@@ -207,7 +207,7 @@ unsafe fn tile<S: Simd>(simd: S, vectors: usize, t: &Tile<'_>) {
     }
     sizes! {
         1: 1 2 3 4 5 6 7 8 9 10 11 12 13 14;
-        2: 1 2 3 4 5 6 7 8 9 10 11 12;
+        2: 1 2 3 4 5 6 7 8 9 10 11 12 13 14;
     }
 }
 

@@ -7,7 +7,6 @@
 
 mod kernel;
 mod layout;
-mod moments;
 mod table;
 
 pub use layout::{block, unblock};
@@ -16,11 +15,11 @@ use super::Conv2d;
 use super::classes;
 use super::geometry::OP;
 use crate::error::expect_len;
-use crate::simd::LANES;
+use crate::moments::lane_moments;
+use crate::simd::{Kernel, LANES, Simd};
 use crate::{Error, Isa};
 use kernel::{Accumulate, Multiply};
 use layout::{FromLanes, ToLanes};
-use moments::ChannelMoments;
 use table::{Sources, Table};
 
 /// How the image lies that a convolution reads.
@@ -208,7 +207,7 @@ impl BlockedConv2d {
             out: y,
         });
         if let Some([mean, squares]) = moments {
-            isa.run(ChannelMoments { x: y, mean, squares });
+            isa.run(Moments { y, means: mean, squares });
         }
         Ok(())
     }
@@ -275,6 +274,28 @@ impl BlockedConv2d {
         let size = [self.depth, self.geometry.options().out_channels];
         isa.run(FromLanes { source: sums, stride: self.width, size, target: dweight });
         Ok(())
+    }
+}
+
+/// The moments of each channel of y `[width / 16, positions, 16]`.
+struct Moments<'a> {
+    y: &'a [f32],
+    /// `[width]`
+    means: &'a mut [f32],
+    squares: &'a mut [f32],
+}
+
+impl Kernel for Moments<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Moments { y, means, squares } = self;
+        let block_len = y.len() / means.len() * LANES;
+        let moments = means.chunks_exact_mut(LANES).zip(squares.chunks_exact_mut(LANES));
+        for (y, (means, squares)) in y.chunks_exact(block_len).zip(moments) {
+            lane_moments(simd, y, means, squares);
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 //! [sums](crate::norm::batch::sum_units) of all of them, and finishes every unit.
 
 use crate::error::expect_len;
-use crate::moments::{Merge, Runs, corrected, moments};
+use crate::moments::{Merge, Runs, lane_moments, moments};
 use crate::simd::{Isa, Kernel, LANES, Simd, SumRows, fold, load, map, store, update_fold};
 use crate::{Context, Error};
 
@@ -77,7 +77,6 @@ pub fn scales(eps: f32, variance: &[f32], weight: &[f32], scale: &mut [f32]) -> 
 ///
 /// # Errors
 /// [`Error::Length`] if a slice has fewer channels than the weight.
-#[expect(clippy::too_many_arguments, reason = "five inputs and five outputs of one formula")]
 pub fn gradient_constants(
     eps: f32,
     count: usize,
@@ -322,34 +321,6 @@ impl Kernel for Moments<'_> {
                 }
             }
         }
-    }
-}
-
-/// [`moments`] of each of 16 lanes of x `[spatial, 16]`.
-#[inline(always)]
-pub(crate) fn lane_moments<S: Simd>(simd: S, x: &[f32], means: &mut [f32], squares: &mut [f32]) {
-    let count = (x.len() / LANES) as f32;
-    let [sum] = fold(
-        simd,
-        [x],
-        #[inline(always)]
-        |[sum], [x]| [simd.add(sum, x)],
-    );
-    let count_vector = simd.splat(count);
-    let center = simd.div(sum, count_vector);
-    let [sum, square] = fold(
-        simd,
-        [x],
-        #[inline(always)]
-        |[sum, squares], [x]| {
-            let d = simd.sub(x, center);
-            [simd.add(sum, d), simd.mul_add(d, d, squares)]
-        },
-    );
-    store(simd, simd.add(center, simd.div(sum, count_vector)), means);
-    let (sum, square) = (simd.to_array(sum), simd.to_array(square));
-    for lane in 0..LANES {
-        squares[lane] = corrected(square[lane], sum[lane], count);
     }
 }
 
