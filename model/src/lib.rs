@@ -59,7 +59,7 @@ pub use network::Network;
 pub use normalization::Normalization;
 pub use optim::{Optimizer, OptimizerOptions};
 pub use parameters::TensorInfo;
-pub use plan::Plan;
+pub use plan::{Plan, PlanMemory};
 pub use spec::{Layer, NetworkSpec, SpecError};
 pub use train::{Event, TrainOptions, train};
 pub use trainer::Trainer;

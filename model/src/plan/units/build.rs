@@ -91,11 +91,14 @@ pub(super) fn build(
         next: 0,
         work: 0,
         unit_len: 0,
+        gradient_len: 0,
         sums_len: 0,
         value: 0..0,
         gradient: None,
         activated: None,
+        first: 0,
         nodes: Vec::new(),
+        layers: Vec::new(),
         forward: Vec::new(),
     };
     builder.value = builder.unit(form.len(&shapes[0]));
@@ -119,6 +122,8 @@ struct Builder<'a> {
     next: usize,
     work: usize,
     unit_len: usize,
+    /// Of the unit, for gradients.
+    gradient_len: usize,
     sums_len: usize,
     /// The last value so far.
     value: Range<usize>,
@@ -126,7 +131,10 @@ struct Builder<'a> {
     gradient: Option<Range<usize>>,
     /// If the last value is a convolution's: the slope of its activation, and its bias.
     activated: Option<(f32, Option<Range<usize>>)>,
+    /// The first layer of the next node.
+    first: usize,
     nodes: Vec<Node>,
+    layers: Vec<Range<usize>>,
     forward: Vec<Step>,
 }
 
@@ -141,6 +149,7 @@ impl Builder<'_> {
     /// Room for a gradient in a unit.
     fn gradient(&mut self, len: usize) -> Range<usize> {
         let len = if self.purpose == Purpose::Training { len } else { 0 };
+        self.gradient_len += len;
         self.unit(len)
     }
 
@@ -159,6 +168,7 @@ impl Builder<'_> {
         let steps = parts.iter().map(|&part| Step { node: self.nodes.len(), part });
         self.forward.extend(steps);
         self.nodes.push(node);
+        self.layers.push(self.first..self.next);
     }
 
     /// Makes a node of the next layer, and of those behind it that it can take in.
@@ -166,7 +176,7 @@ impl Builder<'_> {
         let index = self.next;
         let shape = &self.shapes[index];
         let spec = self.network.spec();
-        self.next += 1;
+        (self.first, self.next) = (index, index + 1);
         match &spec.layers[index] {
             Layer::View { .. } => self.unblock(),
             layer @ Layer::Conv2d { .. } => {
@@ -236,7 +246,7 @@ impl Builder<'_> {
             ConvGradients {
                 dx: self.gradient.clone(),
                 dy: dy.clone(),
-                dz: has_dz.then(|| self.unit(output_len)),
+                dz: has_dz.then(|| self.gradient(output_len)),
                 weight_sums: self.sums(sums_len),
                 bias_sums: has_sums.then(|| (self.sums(channels), norm)),
                 packed: Buffer::zeros(packed_len),
@@ -254,8 +264,8 @@ impl Builder<'_> {
             let &Layer::BatchNorm2d { eps, momentum, .. } = &spec.layers[self.next] else {
                 unreachable!("just looked at");
             };
-            self.next += 1;
-            self.norm(self.next - 1, eps, momentum);
+            (self.first, self.next) = (self.next, self.next + 1);
+            self.norm(self.first, eps, momentum);
         }
         Ok(())
     }
@@ -344,6 +354,7 @@ impl Builder<'_> {
             units,
             run: units.div_ceil(runs),
             unit_len: self.unit_len.max(LANES),
+            gradient_len: self.gradient_len,
             sums_len: self.sums_len.max(LANES),
             image,
         };
@@ -365,6 +376,7 @@ impl Builder<'_> {
             sums: Buffer::zeros(sizes.runs() * sizes.sums_len),
             backward: backward.collect(),
             nodes: self.nodes,
+            layers: self.layers,
             forward: self.forward,
             edges: [first, last, dy],
             forms: [first_form, self.form],
