@@ -40,6 +40,7 @@
 pub mod data;
 mod error;
 mod evaluate;
+mod explain;
 mod loss;
 pub mod nets;
 mod network;
@@ -54,6 +55,7 @@ mod weights;
 
 pub use error::Error;
 pub use evaluate::{Score, evaluate};
+pub use explain::{ExplainOptions, Explanation, Memory, Operation, explain};
 pub use loss::Loss;
 pub use network::Network;
 pub use normalization::Normalization;

@@ -238,6 +238,11 @@ impl Plan {
         }
     }
 
+    /// Why a network and a batch are not worked through unit by unit, if they are not.
+    pub(crate) fn why_layers(spec: &NetworkSpec, shapes: &[Vec<usize>], batch: usize) -> String {
+        units::why_not(spec, shapes, batch)
+    }
+
     /// How the batch is cut, if it is worked through unit by unit.
     pub(crate) fn units(&self) -> Option<Units> {
         match &self.body {

@@ -38,6 +38,27 @@ fn lanes(spec: &NetworkSpec, shapes: &[Vec<usize>], batch: usize) -> Option<Lane
     fits_channels(spec, shapes).then_some(Lanes::Channels)
 }
 
+/// Why there are no units, for a network and a batch that [`lanes`] has no use for units for.
+pub(in crate::plan) fn why_not(spec: &NetworkSpec, shapes: &[Vec<usize>], batch: usize) -> String {
+    let by_image = |layer: &&Layer| matches!(layer, Layer::LayerNorm { .. });
+    if let Some(layer) = spec.layers.iter().find(by_image) {
+        return format!("{layer} is not computed in units");
+    }
+    if batch.is_multiple_of(LANES) {
+        let longest = shapes.iter().max_by_key(|shape| shape.iter().product::<usize>());
+        return format!(
+            "units of 16 images need values of at most {LONGEST_OF_IMAGES} numbers an image, found \
+             {:?}",
+            longest.unwrap_or(&spec.input)
+        );
+    }
+    format!(
+        "the batch is no multiple of 16, and units of one image need convolutions without groups from \
+         the input to a View, values of at most {LONGEST_OF_CHANNELS} numbers, and linear layers of at \
+         most {LARGEST_LINEAR} weights"
+    )
+}
+
 /// Whether images can be blocked from the first convolution to a `View` behind the last, and the rest is
 /// small.
 fn fits_channels(spec: &NetworkSpec, shapes: &[Vec<usize>]) -> bool {

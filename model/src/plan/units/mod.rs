@@ -21,6 +21,7 @@ use super::probe::{Op, Probe, What};
 use super::{Backward, Forward, Purpose, Statistics, Units};
 use crate::Error;
 use crate::network::Network;
+pub(super) use build::why_not;
 use conv::ConvNode;
 use lanes::Form;
 use linear::LinearNode;
