@@ -123,9 +123,9 @@ impl Team {
         while shared.unfinished.load(Ordering::Acquire) > 0 {
             // A helper may have been suspended by the system in the middle of its task.
             if spins < 10_000 {
-                spin_loop()
+                spin_loop();
             } else {
-                thread::yield_now()
+                thread::yield_now();
             }
             spins = spins.saturating_add(1);
         }

@@ -109,10 +109,9 @@ impl Description<'_> {
 
     fn path(&self, what: What, layers: &Range<usize>) -> &'static str {
         match what {
-            What::Fill | What::Loss | What::LoadGradient if self.units.is_none() => "whole batch",
             What::Fill | What::Loss => "whole batch",
             What::Update => "all parameters",
-            What::Waiting => "for the last task of a round",
+            What::Waiting => "at the end of rounds",
             What::Pack | What::PackBackward => "for the kernels",
             What::MergeStatistics | What::MergeNormSums => "over all units",
             What::AddRuns => "over all tasks",

@@ -50,7 +50,7 @@ pub struct Plan {
 #[derive(Debug)]
 enum Body {
     Layers(LayerPlan),
-    Units(UnitPlan),
+    Units(Box<UnitPlan>),
 }
 
 /// What a plan is for.
@@ -122,7 +122,7 @@ impl Plan {
             return Err(SpecError::Batch { batch }.into());
         }
         let body = match UnitPlan::new(network, &shapes, batch, purpose)? {
-            Some(plan) => Body::Units(plan),
+            Some(plan) => Body::Units(Box::new(plan)),
             None => Body::Layers(LayerPlan::new(network, shapes.clone(), batch, purpose)?),
         };
         let outputs = shapes[shapes.len() - 1].iter().product::<usize>() * batch;

@@ -6,11 +6,11 @@ impl Layer {
     /// Multiplications and additions, each pair counted once, of one input for an output of this shape:
     /// those of convolutions and linear layers, products with padding included.
     pub(crate) fn multiply_adds(&self, output: &[usize]) -> u64 {
-        let depth = match self {
-            &Layer::Conv2d { in_channels, groups, kernel_size: [kh, kw], .. } => {
+        let depth = match *self {
+            Layer::Conv2d { in_channels, groups, kernel_size: [kh, kw], .. } => {
                 product(&[in_channels / groups, kh, kw])
             }
-            &Layer::Linear { in_features, .. } => in_features as u64,
+            Layer::Linear { in_features, .. } => in_features as u64,
             _ => 0,
         };
         product(output).saturating_mul(depth)

@@ -16,13 +16,16 @@ use loupe_engine::norm::batch::BatchNorm;
 use loupe_engine::norm::layer::LayerNorm;
 use std::ops::Range;
 
-/// The nodes, the layers of each, and the values between them. `shapes` are those of one input before each layer, and behind
+/// Nodes, the layers of each, and the values between them.
+pub(super) type Chain = (Vec<Node>, Vec<Range<usize>>, Vec<Buffer>);
+
+/// The chain of a network. `shapes` are those of one input before each layer, and behind
 /// the last.
 pub(super) fn build(
     network: &Network,
     shapes: Vec<Vec<usize>>,
     batch: usize,
-) -> Result<(Vec<Node>, Vec<Range<usize>>, Vec<Buffer>), Error> {
+) -> Result<Chain, Error> {
     let mut builder = Builder {
         spec: network.spec(),
         tensors: &network.layout.layers,
