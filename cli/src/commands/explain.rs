@@ -164,12 +164,13 @@ fn print_memory(output: &mut Output, memory: &Memory) {
     }
 }
 
-/// Few digits of large numbers, more of small ones.
+/// Three digits, and all those in front of the point.
 fn number(value: f64) -> String {
     match value.abs() {
         large if large >= 99.95 => format!("{value:.0}"),
         some if some >= 9.995 => format!("{value:.1}"),
-        _ => format!("{value:.2}"),
+        small if small >= 0.9995 || small == 0.0 => format!("{value:.2}"),
+        _ => format!("{value:.3}"),
     }
 }
 
@@ -196,9 +197,14 @@ mod tests {
 
     #[test]
     fn numbers_have_three_digits() {
-        for (value, text) in
-            [(0.0, "0.00"), (9.99, "9.99"), (9.999, "10.0"), (99.96, "100"), (123456.7, "123457")]
-        {
+        for (value, text) in [
+            (0.0, "0.00"),
+            (-0.1234, "-0.123"),
+            (9.99, "9.99"),
+            (9.999, "10.0"),
+            (99.96, "100"),
+            (123456.7, "123457"),
+        ] {
             assert_eq!(number(value), text);
         }
     }

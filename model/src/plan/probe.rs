@@ -146,12 +146,24 @@ impl<'a> Probe<'a> {
 pub(crate) struct Record {
     cx: Context,
     watch: Watch,
-    /// Nanoseconds that it takes to look at the clock.
-    look: f64,
+    costs: Costs,
     /// Of the running round, on all threads together; `[1 + nodes, What::COUNT]`.
     parts: Vec<Part>,
     /// Of the step.
     step: Mutex<Step>,
+}
+
+/// Nanoseconds that the record itself takes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Costs {
+    /// Within each measured time: a look at the clock.
+    look: f64,
+    /// [`Probe::time`], all in all.
+    time: f64,
+    /// [`Probe::time_part`], all in all.
+    part: f64,
+    /// [`Probe::round`], all in all.
+    round: f64,
 }
 
 #[derive(Debug, Default)]
@@ -163,7 +175,7 @@ struct Part {
 #[derive(Debug)]
 struct Step {
     operations: Vec<Measured>,
-    /// Nanoseconds that the clocks cost outside of the operations.
+    /// Nanoseconds that the record took.
     overhead: f64,
 }
 
@@ -184,13 +196,22 @@ impl Record {
     pub(crate) fn new(cx: &Context, nodes: usize) -> Record {
         let (threads, watch) = cx.threads().watched();
         let len = (1 + nodes) * What::COUNT;
-        Record {
+        let mut record = Record {
             cx: Context::new(cx.isa(), threads),
             watch,
-            look: look(),
+            costs: Costs::default(),
             parts: (0..len).map(|_| Part::default()).collect(),
             step: Mutex::new(Step { operations: vec![Measured::default(); len], overhead: 0.0 }),
-        }
+        };
+        let (probe, op) = (Probe::new(&record), What::Fill.of_all());
+        record.costs = Costs {
+            look: nanos(|| _ = std::hint::black_box(Instant::now())),
+            time: nanos(|| probe.time(op, || {})),
+            part: nanos(|| probe.time_part(op, || {})),
+            round: nanos(|| probe.round(|| {})),
+        };
+        record.take();
+        record
     }
 
     /// The operations of the step that were called, node by node, and the nanoseconds that it took longer
@@ -218,9 +239,9 @@ impl Record {
     fn note(&self, op: Op, elapsed: Duration) {
         let largest = self.watch.take();
         let mut step = self.step();
-        step.overhead += 2.0 * self.look;
+        step.overhead += self.costs.time;
         let measured = &mut step.operations[Record::index(op)];
-        measured.nanos += (elapsed.as_nanos() as f64 - self.look).max(0.0);
+        measured.nanos += (elapsed.as_nanos() as f64 - self.costs.look).max(0.0);
         measured.calls += 1;
         measured.largest = largest;
     }
@@ -237,18 +258,20 @@ impl Record {
         let threads = largest.map_or(1, |largest| largest.threads) as f64;
         let mut step = self.step();
         let Step { operations, overhead } = &mut *step;
+        *overhead += self.costs.round;
         let mut waiting = elapsed.as_nanos() as f64;
         for (part, measured) in self.parts.iter().zip(&mut *operations) {
-            let nanos = part.nanos.swap(0, Ordering::Relaxed) as f64;
-            let calls = part.calls.swap(0, Ordering::Relaxed);
+            let calls = part.calls.load(Ordering::Relaxed);
             if calls > 0 {
-                let looks = calls as f64 * self.look;
-                let share = (nanos - looks).max(0.0) / threads;
+                let nanos = part.nanos.swap(0, Ordering::Relaxed) as f64;
+                part.calls.store(0, Ordering::Relaxed);
+                let share = (nanos - calls as f64 * self.costs.look).max(0.0) / threads;
+                let cost = calls as f64 * self.costs.part / threads;
                 measured.nanos += share;
                 measured.calls += calls;
                 measured.largest = largest;
-                waiting -= share + 2.0 * looks / threads;
-                *overhead += 2.0 * looks / threads;
+                waiting -= share + cost;
+                *overhead += cost;
             }
         }
         if threads > 1.0 {
@@ -260,17 +283,15 @@ impl Record {
     }
 }
 
-/// Nanoseconds from one look at the clock to the next.
-fn look() -> f64 {
-    const LOOKS: u32 = 1000;
-    let once = || {
+/// Nanoseconds of a call: the least mean of some.
+fn nanos(mut f: impl FnMut()) -> f64 {
+    const CALLS: u32 = 1000;
+    let mut mean = || {
         let started = Instant::now();
-        for _ in 0..LOOKS {
-            std::hint::black_box(Instant::now());
-        }
-        started.elapsed().as_nanos() as f64 / f64::from(LOOKS)
+        (0..CALLS).for_each(|_| f());
+        started.elapsed().as_nanos() as f64 / f64::from(CALLS)
     };
-    (0..10).map(|_| once()).fold(f64::INFINITY, f64::min)
+    (0..10).map(|_| mean()).fold(f64::INFINITY, f64::min)
 }
 
 #[cfg(test)]
