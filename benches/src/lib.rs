@@ -25,7 +25,6 @@ pub use peak::peak_gflops;
 pub use serve::serve;
 
 use loupe_engine::{Context, Isa, Threads};
-use std::time::{Duration, Instant};
 
 /// The CPU's best instructions on `threads` threads.
 ///
@@ -39,16 +38,4 @@ pub fn context(threads: usize) -> Context {
 pub fn thread_counts() -> Vec<usize> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     if cores > 1 { vec![1, cores] } else { vec![1] }
-}
-
-/// The best time of the calls that fit into a tenth of a second.
-fn best_time(mut f: impl FnMut()) -> Duration {
-    let started = Instant::now();
-    let mut best = Duration::MAX;
-    while started.elapsed() < Duration::from_millis(100) {
-        let call = Instant::now();
-        f();
-        best = best.min(call.elapsed());
-    }
-    best
 }

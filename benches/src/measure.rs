@@ -76,8 +76,7 @@ impl ValueFormatter for Rates {
         let [rate] = rate;
         match throughput {
             Throughput::Bytes(_) => {
-                let share = peak().map(|peak| format!(" ({:.0} %)", 100.0 * rate / peak));
-                format!("{rate:.1} {unit}{}", share.unwrap_or_default())
+                format!("{rate:.1} {unit} ({:.0} %)", 100.0 * rate / peak())
             }
             Throughput::Elements(_) => format!("{rate:.0} {unit}"),
             _ => format!("{rate:.1} {unit}"),
@@ -112,12 +111,10 @@ impl ValueFormatter for Rates {
 }
 
 /// The peak, printed when it is first asked for.
-fn peak() -> Option<f64> {
+fn peak() -> f64 {
     static PRINTED: Once = Once::new();
     let peak = peak_gflops();
-    if let Some(peak) = peak {
-        PRINTED.call_once(|| println!("\nFMA peak of one core: {peak:.1} GFLOP/s"));
-    }
+    PRINTED.call_once(|| println!("\nFMA peak of one core: {peak:.1} GFLOP/s"));
     peak
 }
 

@@ -27,6 +27,19 @@ pub(crate) enum Command {
     Train(TrainArguments),
     /// Score a trained network by both normalisation modes
     Eval(EvalArguments),
+    /// Measure how fast this machine trains and infers
+    #[command(
+        long_about = "Measure how fast this machine trains and infers: the tutorial's two networks \
+        by batch size and threads, beside the peak of multiply-adds that the CPU's best instructions reach."
+    )]
+    Bench(BenchArguments),
+    /// Show where the time and the memory of a training step go
+    #[command(
+        long_about = "Show where the time and the memory of a training step go: operation by \
+        operation, how each is computed, on how many threads, and its share of the step and of the peak \
+        of multiply-adds."
+    )]
+    Explain(ExplainArguments),
 }
 
 #[derive(Debug, Args)]
@@ -81,11 +94,49 @@ pub(crate) struct EvalArguments {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct BenchArguments {
+    /// Write JSON instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// How long to measure, about
+    #[arg(long, value_name = "S", default_value = "5", value_parser = seconds)]
+    pub(crate) seconds: f64,
+
+    #[command(flatten)]
+    pub(crate) threads: ThreadArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArguments {
+    /// cnn, mlp, or a network file (.toml or .json)
+    #[arg(long, value_name = "NAME|FILE", default_value = "cnn")]
+    pub(crate) model: String,
+
+    /// Inputs of a step
+    #[arg(long, value_name = "N", default_value = "1", value_parser = at_least_one)]
+    pub(crate) batch_size: NonZeroUsize,
+
+    /// Write JSON instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) threads: ThreadArguments,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct CommonArguments {
     /// Folder of the four MNIST files, plain or .gz
     #[arg(long, value_name = "DIR", default_value = "data/mnist")]
     pub(crate) data: PathBuf,
 
+    #[command(flatten)]
+    pub(crate) threads: ThreadArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ThreadArguments {
     /// Threads; results do not depend on it [default: the number of cores]
     #[arg(long, value_name = "N", value_parser = thread_count)]
     pub(crate) threads: Option<NonZeroUsize>,
@@ -107,6 +158,11 @@ fn thread_count(text: &str) -> Result<NonZeroUsize, &'static str> {
     count.ok_or("expected a whole number from 1 to 1024")
 }
 
+fn seconds(text: &str) -> Result<f64, &'static str> {
+    let seconds = text.parse().ok().filter(|seconds| *seconds > 0.0 && *seconds <= 3600.0);
+    seconds.ok_or("expected a number above 0, at most 3600")
+}
+
 fn learning_rate(text: &str) -> Result<f64, &'static str> {
     let usable = |rate: &f64| (*rate as f32).is_finite() && *rate as f32 > 0.0;
     let rate = text.parse().ok().filter(usable);
@@ -121,6 +177,14 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn lengths_of_time() {
+        assert_eq!(seconds("0.5"), Ok(0.5));
+        for text in ["0", "-1", "nan", "inf", "3601", "long"] {
+            assert!(seconds(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The data set, and what the commands compute with.
 
-use crate::args::CommonArguments;
+use crate::args::{CommonArguments, ThreadArguments};
 use anyhow::{Context as _, Result};
 use etcetera::BaseStrategy;
 use loupe_engine::{Context, Threads};
@@ -20,7 +20,7 @@ fn cache_folder() -> Option<PathBuf> {
 }
 
 /// The threads that `--threads` asks for, and the instructions that `LOUPE_ISA` does.
-pub(crate) fn context(arguments: &CommonArguments) -> Result<Context> {
+pub(crate) fn context(arguments: &ThreadArguments) -> Result<Context> {
     let cores = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let threads = arguments.threads.unwrap_or_else(cores);
     Context::from_env(Threads::new(threads.get())?).context("LOUPE_ISA")

@@ -5,6 +5,7 @@
 mod args;
 mod commands;
 mod data;
+mod machine;
 mod model;
 mod output;
 mod run_folder;
@@ -19,6 +20,8 @@ fn main() -> ExitCode {
     let result = match &arguments.command {
         Command::Train(arguments) => commands::train::run(arguments),
         Command::Eval(arguments) => commands::eval::run(arguments),
+        Command::Bench(arguments) => commands::bench::run(arguments),
+        Command::Explain(arguments) => commands::explain::run(arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Bytes of a cache line and of the widest vector.
 const ALIGNMENT: usize = 64;
@@ -75,6 +76,15 @@ thread_local! {
     static SCRATCH: Cell<Vec<Buffer>> = const { Cell::new(Vec::new()) };
 }
 
+/// Floats of the scratch memory of all threads that are alive or were.
+static SCRATCH_LEN: AtomicUsize = AtomicUsize::new(0);
+
+/// Bytes of scratch memory that operations have taken so far, on all threads of the process. Threads keep
+/// what they have taken.
+pub fn scratch_bytes() -> usize {
+    SCRATCH_LEN.load(Ordering::Relaxed) * size_of::<f32>()
+}
+
 /// Calls `f` with `len` floats of unspecified content.
 ///
 /// They belong to the thread and are kept for its next call, so repeated calls allocate nothing. A
@@ -85,7 +95,9 @@ pub(crate) fn with_scratch<R>(len: usize, f: impl FnOnce(&mut [f32]) -> R) -> R 
     let mut buffer = free.pop().unwrap_or_default();
     SCRATCH.set(free);
     if buffer.len() < len {
+        let more = len - buffer.len();
         buffer = Buffer::zeros(len);
+        SCRATCH_LEN.fetch_add(more, Ordering::Relaxed);
     }
     let result = f(&mut buffer[..len]);
     let mut free = SCRATCH.take();
@@ -127,5 +139,13 @@ mod tests {
         assert_eq!(nested(), first);
         assert_eq!(with_scratch(80, |a| a.as_ptr().addr()), first.0);
         assert_eq!(nested(), first);
+    }
+
+    #[test]
+    fn scratch_is_counted() {
+        // Other tests take memory too, so there is only a lower bound.
+        let before = scratch_bytes();
+        std::thread::spawn(|| with_scratch(1000, |a| a.fill(1.0))).join().unwrap();
+        assert!(scratch_bytes() >= before + 4000);
     }
 }

@@ -40,6 +40,7 @@
 pub mod data;
 mod error;
 mod evaluate;
+mod explain;
 mod loss;
 pub mod nets;
 mod network;
@@ -54,12 +55,13 @@ mod weights;
 
 pub use error::Error;
 pub use evaluate::{Score, evaluate};
+pub use explain::{ExplainOptions, Explanation, Memory, Operation, explain};
 pub use loss::Loss;
 pub use network::Network;
 pub use normalization::Normalization;
 pub use optim::{Optimizer, OptimizerOptions};
 pub use parameters::TensorInfo;
-pub use plan::Plan;
+pub use plan::{Plan, PlanMemory};
 pub use spec::{Layer, NetworkSpec, SpecError};
 pub use train::{Event, TrainOptions, train};
 pub use trainer::Trainer;

@@ -47,6 +47,11 @@ impl Optimizer {
         self.steps
     }
 
+    /// Bytes of the state.
+    pub(crate) fn bytes(&self) -> usize {
+        (self.first.len() + self.second.len()) * size_of::<f32>()
+    }
+
     /// Moves the parameters against the gradient.
     ///
     /// # Errors

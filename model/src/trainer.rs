@@ -6,6 +6,7 @@ use crate::network::Network;
 use crate::optim::{Optimizer, OptimizerOptions};
 use crate::parameters::TensorInfo;
 use crate::plan::Plan;
+use crate::plan::probe::{Probe, What};
 use loupe_engine::{Buffer, Context};
 
 /// A network that is being trained.
@@ -115,18 +116,43 @@ impl Trainer {
         batch: usize,
         fill: impl FnOnce(&mut [f32], &mut [f32]) -> Result<(), Error>,
     ) -> Result<f32, Error> {
+        self.step_probed(batch, fill, Probe::default())
+    }
+
+    /// [`Trainer::step_with`], whose operations `probe` times.
+    pub(crate) fn step_probed(
+        &mut self,
+        batch: usize,
+        fill: impl FnOnce(&mut [f32], &mut [f32]) -> Result<(), Error>,
+        probe: Probe<'_>,
+    ) -> Result<f32, Error> {
         self.prepare(batch)?;
         let Trainer { cx, network, loss, optimizer, gradients, prepared } = self;
         let Prepared { plan, targets } =
             prepared.iter_mut().find(|prepared| prepared.plan.batch() == batch).expect("prepared");
-        fill(plan.input_mut(), targets)?;
-        plan.forward_training(cx, network)?;
+        let cx = probe.context().unwrap_or(cx);
+        probe.time(What::Fill.of_all(), || fill(plan.input_mut(), targets))?;
+        plan.forward_training(cx, network, probe)?;
         let (output, gradient) = plan.output_and_gradient();
         let outputs = output.len() / batch;
-        let value = loss.evaluate(cx, outputs, output, targets, Some(gradient))?;
-        plan.backward(cx, network, gradients)?;
-        optimizer.step(cx, &mut network.parameters, gradients)?;
+        let value = probe.time(What::Loss.of_all(), || {
+            loss.evaluate(cx, outputs, output, targets, Some(gradient))
+        })?;
+        plan.backward(cx, network, gradients, probe)?;
+        probe.time(What::Update.of_all(), || {
+            optimizer.step(cx, &mut network.parameters, gradients)
+        })?;
         Ok(value)
+    }
+
+    /// The plan of a batch size, which is made if there is none yet.
+    pub(crate) fn plan(&mut self, batch: usize) -> Result<&Plan, Error> {
+        Ok(&self.prepare(batch)?.plan)
+    }
+
+    /// Bytes of the optimiser's state.
+    pub(crate) fn optimizer_bytes(&self) -> usize {
+        self.optimizer.bytes()
     }
 
     /// Makes the plan for a batch size, if it is the first step of that size. Later steps allocate

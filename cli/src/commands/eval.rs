@@ -11,7 +11,7 @@ use loupe_model::Network;
 use loupe_model::data::Split;
 
 pub(crate) fn run(arguments: &EvalArguments) -> Result<()> {
-    let cx = data::context(&arguments.common)?;
+    let cx = data::context(&arguments.common.threads)?;
     let path = &arguments.weights;
     if !path.exists() {
         bail!(

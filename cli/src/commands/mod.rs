@@ -1,6 +1,8 @@
 //! The subcommands.
 
+pub(crate) mod bench;
 pub(crate) mod eval;
+pub(crate) mod explain;
 pub(crate) mod train;
 
 use crate::output::Output;

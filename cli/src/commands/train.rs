@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) fn run(arguments: &TrainArguments) -> Result<()> {
     let mut output = Output::default();
-    let cx = data::context(&arguments.common)?;
+    let cx = data::context(&arguments.common.threads)?;
     let model = Model::named(&arguments.model)?;
     let network = Network::new(model.spec.clone(), arguments.seed)?;
     let training = data::open(&arguments.common, Split::Train)?;

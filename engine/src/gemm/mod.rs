@@ -52,7 +52,7 @@ impl Default for GemmOptions {
 }
 
 /// On the portable tier, products of this many multiplications go to `matrixmultiply`.
-const MATRIXMULTIPLY_FROM: usize = 1 << 15;
+pub const MATRIXMULTIPLY_FROM: usize = 1 << 15;
 
 /// `C ← alpha · A B + beta · C` for A `[M, K]`, B `[K, N]`, C `[M, N]`.
 ///

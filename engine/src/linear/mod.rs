@@ -31,7 +31,37 @@ const FEW_FOR_INPUT: usize = 4;
 /// So are batches of any size for layers of up to this many outputs: for y and dx.
 const NARROW: usize = LANES;
 
+/// How a fully connected layer is computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Path {
+    /// Row by row, where the operands lie.
+    Direct,
+    /// As a product of [`gemm`].
+    Gemm,
+}
+
+impl Path {
+    fn gemm_if(gemm: bool) -> Path {
+        if gemm { Path::Gemm } else { Path::Direct }
+    }
+}
+
 impl Linear {
+    /// How [`linear`] computes y.
+    pub fn forward_path(&self) -> Path {
+        Path::gemm_if(self.batch > FEW && self.out_features > NARROW)
+    }
+
+    /// How [`linear_backward_input`] computes dx.
+    pub fn input_path(&self) -> Path {
+        Path::gemm_if(self.batch > FEW_FOR_INPUT && self.out_features > NARROW)
+    }
+
+    /// How [`linear_backward_weight`] computes dweight.
+    pub fn weight_path(&self) -> Path {
+        Path::gemm_if(self.batch > FEW)
+    }
+
     /// Checks x or dx, weight or dweight, y or dy.
     fn check(&self, op: &'static str, tensors: [(&'static str, usize); 3]) -> Result<(), Error> {
         let Linear { batch, in_features, out_features } = *self;
@@ -66,7 +96,7 @@ pub fn linear(
     if y.is_empty() {
         return Ok(());
     }
-    if batch > FEW && out_features > NARROW {
+    if layer.forward_path() == Path::Gemm {
         if let Some(bias) = bias {
             y.chunks_exact_mut(out_features).for_each(|y| y.copy_from_slice(bias));
         }
@@ -100,7 +130,7 @@ pub fn linear_backward_input(
         return Ok(());
     }
     let dy = Matrix::row_major(dy, [batch, out_features])?;
-    if batch > FEW_FOR_INPUT && out_features > NARROW {
+    if layer.input_path() == Path::Gemm {
         let weight = Matrix::row_major(weight, [out_features, in_features])?;
         let dx = MatrixMut::row_major(dx, [batch, in_features])?;
         return gemm(cx, dy, weight, dx, GemmOptions::default());
@@ -134,7 +164,7 @@ pub fn linear_backward_weight(
         return Ok(());
     }
     let dy = Matrix::row_major(dy, [batch, out_features])?.transposed();
-    if batch > FEW {
+    if layer.weight_path() == Path::Gemm {
         let x = Matrix::row_major(x, [batch, in_features])?;
         let dweight = MatrixMut::row_major(dweight, [out_features, in_features])?;
         return gemm(cx, dy, x, dweight, GemmOptions::default());

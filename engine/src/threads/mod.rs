@@ -1,16 +1,14 @@
 //! Where work runs: on the calling thread alone, or also on those of a rayon pool.
 
 mod team;
+mod watch;
 
 use crate::Error;
 use crate::disjoint::Disjoint;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::sync::Arc;
 use team::{Idle, Team};
-
-/// Below this many floating-point operations (or elements moved) a task list is run by the calling
-/// thread: handing it out costs more than it saves.
-const MIN_PARALLEL_WORK: usize = 1 << 17;
+pub use watch::{Loop, Watch};
 
 /// The threads that the operations may use.
 ///
@@ -22,12 +20,23 @@ const MIN_PARALLEL_WORK: usize = 1 << 17;
 /// operations of a network follow each other faster than a thread wakes up. If several threads call
 /// operations at a time, one of them has the pool's help, the others work alone.
 #[derive(Clone, Debug, Default)]
-pub struct Threads(Option<Arc<Team>>);
+pub struct Threads {
+    team: Option<Arc<Team>>,
+    watch: Option<Watch>,
+}
 
 impl Threads {
+    /// Below this many floating-point operations (or elements moved) a task list is run by the calling
+    /// thread: handing it out costs more than it saves.
+    pub const MIN_PARALLEL_WORK: usize = 1 << 17;
+
     /// The calling thread alone. No thread is started.
     pub fn serial() -> Threads {
-        Threads(None)
+        Threads::default()
+    }
+
+    fn team(team: Team) -> Threads {
+        Threads { team: Some(Arc::new(team)), watch: None }
     }
 
     /// A pool of its own, for `count` threads together with the calling one; for 1 the calling thread
@@ -48,9 +57,7 @@ impl Threads {
                 .num_threads(count - 1)
                 .thread_name(|i| format!("loupe-{i}"))
                 .build()
-                .map(|pool| {
-                    Threads(Some(Arc::new(Team::new(Arc::new(pool), count - 1, Idle::Sleep))))
-                })
+                .map(|pool| Threads::team(Team::new(Arc::new(pool), count - 1, Idle::Sleep)))
                 .map_err(|e| Error::ThreadPool { threads: count, reason: e.to_string() }),
         }
     }
@@ -59,12 +66,18 @@ impl Threads {
     /// operations may be called from its own threads.
     pub fn from_pool(pool: Arc<ThreadPool>) -> Threads {
         let helpers = pool.current_num_threads() - 1;
-        Threads(Some(Arc::new(Team::new(pool, helpers, Idle::Leave))))
+        Threads::team(Team::new(pool, helpers, Idle::Leave))
+    }
+
+    /// The same threads, whose loops are also told to the [`Watch`].
+    pub fn watched(&self) -> (Threads, Watch) {
+        let watch = Watch::default();
+        (Threads { team: self.team.clone(), watch: Some(watch.clone()) }, watch)
     }
 
     /// The number of threads, at least 1.
     pub fn count(&self) -> usize {
-        self.0.as_ref().map_or(1, |team| team.count())
+        self.team.as_ref().map_or(1, |team| team.count())
     }
 
     /// Cuts each of `outputs` into chunks of its own length and calls `f(i, chunks)` with the `i`-th
@@ -94,8 +107,13 @@ impl Threads {
                 }),
             );
         };
-        match &self.0 {
-            Some(team) if tasks > 1 && work >= MIN_PARALLEL_WORK => team.run(tasks, &run),
+        let is_shared = tasks > 1 && work >= Threads::MIN_PARALLEL_WORK;
+        if let Some(watch) = &self.watch {
+            let threads = if is_shared { self.count().min(tasks) } else { 1 };
+            watch.note(Loop { tasks, work, threads });
+        }
+        match &self.team {
+            Some(team) if is_shared => team.run(tasks, &run),
             _ => (0..tasks).for_each(run),
         }
     }
@@ -108,7 +126,7 @@ mod tests {
     #[test]
     fn zero_threads_are_refused_and_one_starts_no_pool() {
         assert!(matches!(Threads::new(0), Err(Error::Invalid { .. })));
-        assert!(Threads::new(1).unwrap().0.is_none());
+        assert!(Threads::new(1).unwrap().team.is_none());
         assert_eq!(Threads::new(3).unwrap().count(), 3);
     }
 
@@ -131,6 +149,28 @@ mod tests {
                 assert!(a.iter().enumerate().all(|(i, &task)| task == i / 3));
                 assert!(b.iter().enumerate().all(|(i, &n)| n == if i + 1 < tasks { 3 } else { 2 }));
             }
+        }
+    }
+    #[test]
+    fn a_watch_sees_the_largest_loop_and_whether_it_was_shared_out() {
+        let least = Threads::MIN_PARALLEL_WORK;
+        for (threads, most) in [(Threads::serial(), 1), (Threads::new(3).unwrap(), 3)] {
+            let (watched, watch) = threads.watched();
+            assert_eq!(watched.count(), most);
+            assert_eq!(watch.take(), None);
+            let run = |tasks, work| {
+                watched.for_each_chunk(tasks, work, [(&mut vec![0; tasks], 1)], |_, [_]| {});
+            };
+            run(2, least - 1);
+            assert_eq!(watch.take(), Some(Loop { tasks: 2, work: least - 1, threads: 1 }));
+            run(2, least);
+            run(7, least + 1);
+            run(9, 5);
+            assert_eq!(watch.take(), Some(Loop { tasks: 7, work: least + 1, threads: most }));
+            run(1, 2 * least);
+            assert_eq!(watch.take(), Some(Loop { tasks: 1, work: 2 * least, threads: 1 }));
+            threads.for_each_chunk::<f32, 0>(4, least, [], |_, []| {});
+            assert_eq!(watch.take(), None);
         }
     }
 }

@@ -7,6 +7,8 @@
 
 mod activation;
 mod layers;
+mod memory;
+pub(crate) mod probe;
 mod units;
 
 use crate::Error;
@@ -15,6 +17,9 @@ use crate::normalization::Normalization;
 use crate::spec::{NetworkSpec, SpecError};
 use layers::LayerPlan;
 use loupe_engine::{Buffer, Context};
+pub use memory::PlanMemory;
+use probe::Probe;
+use std::ops::Range;
 use std::sync::Arc;
 use units::UnitPlan;
 
@@ -55,11 +60,22 @@ enum Purpose {
     Training,
 }
 
+/// How a plan cuts its batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Units {
+    /// Images of a unit: 16 in the lanes of a vector, or one whose channels are.
+    pub(crate) images: usize,
+    pub(crate) units: usize,
+    /// Tasks of a round.
+    pub(crate) runs: usize,
+}
+
 /// What a forward pass reads besides the values.
 struct Forward<'a> {
     cx: &'a Context,
     parameters: &'a [f32],
     statistics: Statistics<'a>,
+    probe: Probe<'a>,
 }
 
 /// By which statistics batch normalisations normalise.
@@ -75,6 +91,7 @@ struct Backward<'a> {
     cx: &'a Context,
     parameters: &'a [f32],
     gradients: &'a mut [f32],
+    probe: Probe<'a>,
 }
 
 impl Plan {
@@ -166,7 +183,8 @@ impl Plan {
             }
             Normalization::RunningStatistics => Statistics::Running(&network.statistics),
         };
-        self.forward(Forward { cx, parameters: &network.parameters, statistics })?;
+        let probe = Probe::default();
+        self.forward(Forward { cx, parameters: &network.parameters, statistics, probe })?;
         Ok(self.output())
     }
 
@@ -176,11 +194,12 @@ impl Plan {
         &mut self,
         cx: &Context,
         network: &mut Network,
+        probe: Probe<'_>,
     ) -> Result<(), Error> {
         self.check_network(network)?;
         self.check_batch_statistics()?;
         let statistics = Statistics::Training(&mut network.statistics);
-        self.forward(Forward { cx, parameters: &network.parameters, statistics })?;
+        self.forward(Forward { cx, parameters: &network.parameters, statistics, probe })?;
         network.batches_tracked = network.batches_tracked.saturating_add(1);
         Ok(())
     }
@@ -202,11 +221,33 @@ impl Plan {
         cx: &Context,
         network: &Network,
         gradients: &mut [f32],
+        probe: Probe<'_>,
     ) -> Result<(), Error> {
-        let pass = Backward { cx, parameters: &network.parameters, gradients };
+        let pass = Backward { cx, parameters: &network.parameters, gradients, probe };
         match &mut self.body {
             Body::Layers(plan) => plan.backward(pass, &self.output_gradient),
             Body::Units(plan) => plan.backward(pass, &self.output_gradient),
+        }
+    }
+
+    /// The layers of each node, in order.
+    pub(crate) fn nodes(&self) -> &[Range<usize>] {
+        match &self.body {
+            Body::Layers(plan) => plan.layers(),
+            Body::Units(plan) => plan.layers(),
+        }
+    }
+
+    /// Why a network and a batch are not worked through unit by unit, if they are not.
+    pub(crate) fn why_layers(spec: &NetworkSpec, shapes: &[Vec<usize>], batch: usize) -> String {
+        units::why_not(spec, shapes, batch)
+    }
+
+    /// How the batch is cut, if it is worked through unit by unit.
+    pub(crate) fn units(&self) -> Option<Units> {
+        match &self.body {
+            Body::Layers(_) => None,
+            Body::Units(plan) => Some(plan.units()),
         }
     }
 

@@ -1,6 +1,7 @@
 //! A network in words: a plain list of layers, and the shapes that follow from it.
 
 mod error;
+mod flops;
 mod layer;
 mod shapes;
 

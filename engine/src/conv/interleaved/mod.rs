@@ -16,9 +16,11 @@ pub use layout::{deinterleave, interleave};
 use super::Conv2d;
 use super::classes::{self, Class};
 use super::geometry::OP;
-use crate::Error;
+use crate::buffer::with_scratch;
 use crate::error::expect_len;
+use crate::gemm::{GemmOptions, Matrix, MatrixMut, gemm};
 use crate::simd::{Isa, Kernel, LANES, Simd};
+use crate::{Context, Error, Threads};
 use kernel::{Accumulate, Multiply};
 use weights::{Pack, Weights};
 /// A [`Conv2d`] of interleaved images.
@@ -243,6 +245,9 @@ impl InterleavedConv2d {
         expect_len(OP, "x", self.input_len(), x.len())?;
         expect_len(OP, "dy", self.output_len(), dy.len())?;
         expect_len(OP, "the sums", self.geometry.weight_len(), sums.len())?;
+        if self.is_linear() {
+            return self.backward_linear(isa, x, dy, sums);
+        }
         let groups = self.geometry.options().groups;
         let (x_len, dy_len, len) = (x.len() / groups, dy.len() / groups, sums.len() / groups);
         for group in 0..groups {
@@ -257,6 +262,37 @@ impl InterleavedConv2d {
             });
         }
         Ok(())
+    }
+}
+
+impl InterleavedConv2d {
+    /// Whether every output meets every input once, in the order of the weights.
+    fn is_linear(&self) -> bool {
+        let options = self.geometry.options();
+        let whole = options.kernel_size == self.geometry.input_size();
+        whole && options.padding == [0, 0] && options.groups == 1
+    }
+
+    /// [`InterleavedConv2d::backward_weight`] of a linear layer, as the product of dy `[O, 16]` and x
+    /// `[16, features]`: with the images along the depth no sums across lanes are needed.
+    fn backward_linear(
+        &self,
+        isa: Isa,
+        x: &[f32],
+        dy: &[f32],
+        sums: &mut [f32],
+    ) -> Result<(), Error> {
+        let (features, outputs) = (x.len() / LANES, dy.len() / LANES);
+        with_scratch(x.len(), |images| {
+            deinterleave(isa, features, x, images)?;
+            gemm(
+                &Context::new(isa, Threads::serial()),
+                Matrix::row_major(dy, [outputs, LANES])?,
+                Matrix::row_major(images, [LANES, features])?,
+                MatrixMut::row_major(sums, [outputs, features])?,
+                GemmOptions { beta: 1.0, ..GemmOptions::default() },
+            )
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! Convolution with what follows it: activation and batch normalisation.
 
 use super::norm::{InputGradient, Norm};
-use super::{Backward, Forward, Statistics};
+use super::{Backward, Forward, Statistics, What};
 use crate::Error;
 use crate::parameters::LayerTensors;
 use loupe_engine::Buffer;
@@ -38,6 +38,7 @@ impl Block {
     pub(super) fn forward(
         &mut self,
         pass: &mut Forward<'_>,
+        index: usize,
         x: &[f32],
         y: &mut [f32],
     ) -> Result<(), Error> {
@@ -46,31 +47,37 @@ impl Block {
             bias: self.tensors.bias.clone().map(|bias| &pass.parameters[bias]),
         };
         let negative_slope = self.negative_slope.unwrap_or(1.0);
+        let (cx, probe) = (pass.cx, pass.probe);
+        let forward = What::Forward.of(index);
         let Some(BlockNorm { norm, activated, .. }) = &mut self.norm else {
             let fused = Conv2dFused { negative_slope, statistics: None };
-            return Ok(conv2d_fused(pass.cx, &self.geometry, x, parameters, fused, y)?);
+            let geometry = &self.geometry;
+            return Ok(probe.time(forward, || conv2d_fused(cx, geometry, x, parameters, fused, y))?);
         };
         let by_batch = !matches!(pass.statistics, Statistics::Running(_));
         let statistics = by_batch.then(|| norm.statistics_mut());
         let fused = Conv2dFused { negative_slope, statistics };
-        conv2d_fused(pass.cx, &self.geometry, x, parameters, fused, activated)?;
-        norm.normalize(pass, activated, y)
+        probe
+            .time(forward, || conv2d_fused(cx, &self.geometry, x, parameters, fused, activated))?;
+        probe.time(What::Normalize.of(index), || norm.normalize(pass, activated, y))
     }
 
     pub(super) fn backward(
         &mut self,
         pass: &mut Backward<'_>,
-        x: &[f32],
-        y: &[f32],
-        dy: &[f32],
+        index: usize,
+        [x, y, dy]: [&[f32]; 3],
         dx: Option<&mut [f32]>,
     ) -> Result<(), Error> {
+        let (cx, probe) = (pass.cx, pass.probe);
         let mut dbias_is_known = false;
         let dz = match (&mut self.norm, self.negative_slope) {
             (Some(BlockNorm { norm, activated, dz_sums }), negative_slope) => {
                 let dx = &mut *self.dz;
                 let gradient = InputGradient { dx, negative_slope, sums: Some(dz_sums) };
-                norm.backward(pass, activated, dy, gradient)?;
+                probe.time(What::NormGradient.of(index), || {
+                    norm.backward(pass, activated, dy, gradient)
+                })?;
                 if let Some(bias) = self.tensors.bias.clone() {
                     pass.gradients[bias].copy_from_slice(dz_sums);
                 }
@@ -78,17 +85,23 @@ impl Block {
                 &self.dz
             }
             (None, Some(slope)) => {
-                leaky_relu_backward(pass.cx, slope, y, dy, &mut self.dz)?;
+                probe.time(What::ActivationGradient.of(index), || {
+                    leaky_relu_backward(cx, slope, y, dy, &mut self.dz)
+                })?;
                 &self.dz
             }
             (None, None) => dy,
         };
         let (dweight, dbias) = self.tensors.split(pass.gradients);
         let dbias = dbias.filter(|_| !dbias_is_known);
-        conv2d_backward_weight(pass.cx, &self.geometry, x, dz, dweight, dbias)?;
+        probe.time(What::WeightGradient.of(index), || {
+            conv2d_backward_weight(cx, &self.geometry, x, dz, dweight, dbias)
+        })?;
         if let Some(dx) = dx {
             let weight = &pass.parameters[self.tensors.weight.clone()];
-            conv2d_backward_input(pass.cx, &self.geometry, weight, dz, dx)?;
+            probe.time(What::InputGradient.of(index), || {
+                conv2d_backward_input(cx, &self.geometry, weight, dz, dx)
+            })?;
         }
         Ok(())
     }

@@ -14,14 +14,18 @@ use loupe_engine::conv::Conv2d;
 use loupe_engine::linear::Linear;
 use loupe_engine::norm::batch::BatchNorm;
 use loupe_engine::norm::layer::LayerNorm;
+use std::ops::Range;
 
-/// The nodes and the values between them. `shapes` are those of one input before each layer, and behind
+/// Nodes, the layers of each, and the values between them.
+pub(super) type Chain = (Vec<Node>, Vec<Range<usize>>, Vec<Buffer>);
+
+/// The chain of a network. `shapes` are those of one input before each layer, and behind
 /// the last.
 pub(super) fn build(
     network: &Network,
     shapes: Vec<Vec<usize>>,
     batch: usize,
-) -> Result<(Vec<Node>, Vec<Buffer>), Error> {
+) -> Result<Chain, Error> {
     let mut builder = Builder {
         spec: network.spec(),
         tensors: &network.layout.layers,
@@ -29,13 +33,14 @@ pub(super) fn build(
         batch,
         next: 0,
         nodes: Vec::new(),
+        layers: Vec::new(),
         values: Vec::new(),
     };
     builder.values.push(Buffer::zeros(builder.value_len(0)));
     while builder.next < builder.spec.layers.len() {
         builder.add_node()?;
     }
-    Ok((builder.nodes, builder.values))
+    Ok((builder.nodes, builder.layers, builder.values))
 }
 
 struct Builder<'a> {
@@ -46,6 +51,7 @@ struct Builder<'a> {
     /// The first layer that no node does yet.
     next: usize,
     nodes: Vec<Node>,
+    layers: Vec<Range<usize>>,
     values: Vec<Buffer>,
 }
 
@@ -80,6 +86,7 @@ impl Builder<'_> {
             Layer::Sigmoid {} => Node::Activation(Activation::Sigmoid),
         };
         self.nodes.push(node);
+        self.layers.push(index..self.next);
         self.values.push(Buffer::zeros(self.value_len(self.next)));
         Ok(())
     }

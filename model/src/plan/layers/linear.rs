@@ -1,6 +1,6 @@
 //! A fully connected layer.
 
-use super::{Backward, Forward};
+use super::{Backward, Forward, What};
 use crate::Error;
 use crate::parameters::LayerTensors;
 use loupe_engine::linear::{Linear, linear, linear_backward_input, linear_backward_weight};
@@ -26,15 +26,20 @@ impl LinearNode {
     pub(super) fn backward(
         &self,
         pass: &mut Backward<'_>,
-        x: &[f32],
-        dy: &[f32],
+        index: usize,
+        [x, dy]: [&[f32]; 2],
         dx: Option<&mut [f32]>,
     ) -> Result<(), Error> {
         let (dweight, dbias) = self.tensors.split(pass.gradients);
-        linear_backward_weight(pass.cx, &self.dims, x, dy, dweight, dbias)?;
+        let (cx, probe) = (pass.cx, pass.probe);
+        probe.time(What::WeightGradient.of(index), || {
+            linear_backward_weight(cx, &self.dims, x, dy, dweight, dbias)
+        })?;
         if let Some(dx) = dx {
             let weight = &pass.parameters[self.tensors.weight.clone()];
-            linear_backward_input(pass.cx, &self.dims, weight, dy, dx)?;
+            probe.time(What::InputGradient.of(index), || {
+                linear_backward_input(cx, &self.dims, weight, dy, dx)
+            })?;
         }
         Ok(())
     }

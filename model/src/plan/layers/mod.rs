@@ -8,9 +8,11 @@
 mod block;
 mod build;
 mod linear;
+mod memory;
 mod norm;
 
 use super::activation::Activation;
+use super::probe::What;
 use super::{Backward, Forward, Purpose, Statistics};
 use crate::Error;
 use crate::network::Network;
@@ -18,10 +20,13 @@ use block::Block;
 use linear::LinearNode;
 use loupe_engine::Buffer;
 use norm::{BatchNormNode, LayerNormNode};
+use std::ops::Range;
 
 #[derive(Debug)]
 pub(super) struct LayerPlan {
     nodes: Vec<Node>,
+    /// Of each node.
+    layers: Vec<Range<usize>>,
     values: Vec<Buffer>,
     gradients: GradientBuffers,
 }
@@ -52,13 +57,13 @@ impl LayerPlan {
         batch: usize,
         purpose: Purpose,
     ) -> Result<LayerPlan, Error> {
-        let (nodes, values) = build::build(network, shapes, batch)?;
+        let (nodes, layers, values) = build::build(network, shapes, batch)?;
         let longest = match purpose {
             Purpose::Training => values.iter().map(|value| value.len()).max().unwrap_or(0),
             Purpose::Inference => 0,
         };
         let (upstream, downstream) = (Buffer::zeros(longest), Buffer::zeros(longest));
-        Ok(LayerPlan { nodes, values, gradients: GradientBuffers { upstream, downstream } })
+        Ok(LayerPlan { nodes, layers, values, gradients: GradientBuffers { upstream, downstream } })
     }
 
     pub(super) fn input_mut(&mut self) -> &mut [f32] {
@@ -69,16 +74,22 @@ impl LayerPlan {
         self.values.last().expect("value 0 is the input")
     }
 
+    pub(super) fn layers(&self) -> &[Range<usize>] {
+        &self.layers
+    }
+
     pub(super) fn forward(&mut self, mut pass: Forward<'_>) -> Result<(), Error> {
+        let probe = pass.probe;
         for (i, node) in self.nodes.iter_mut().enumerate() {
+            let forward = What::Forward.of(i);
             let (before, after) = self.values.split_at_mut(i + 1);
             let (x, y) = (&before[i], &mut after[0]);
             match node {
-                Node::Block(node) => node.forward(&mut pass, x, y),
-                Node::Linear(node) => node.forward(&pass, x, y),
-                Node::BatchNorm(node) => node.forward(&mut pass, x, y),
-                Node::LayerNorm(node) => node.forward(&pass, x, y),
-                Node::Activation(node) => node.forward(pass.cx, x, y),
+                Node::Block(node) => node.forward(&mut pass, i, x, y),
+                Node::Linear(node) => probe.time(forward, || node.forward(&pass, x, y)),
+                Node::BatchNorm(node) => node.forward(&mut pass, i, x, y),
+                Node::LayerNorm(node) => probe.time(forward, || node.forward(&pass, x, y)),
+                Node::Activation(node) => probe.time(forward, || node.forward(pass.cx, x, y)),
             }?;
         }
         Ok(())
@@ -90,18 +101,25 @@ impl LayerPlan {
         output_gradient: &[f32],
     ) -> Result<(), Error> {
         let GradientBuffers { upstream, downstream } = &mut self.gradients;
-        upstream[..output_gradient.len()].copy_from_slice(output_gradient);
+        let probe = pass.probe;
+        probe.time(What::LoadGradient.of_all(), || {
+            upstream[..output_gradient.len()].copy_from_slice(output_gradient);
+        });
         for (i, node) in self.nodes.iter_mut().enumerate().rev() {
             let (x, y) = (&self.values[i], &self.values[i + 1]);
             let dy = &upstream[..y.len()];
             let dx = &mut downstream[..x.len()];
+            let norm = What::NormGradient.of(i);
+            let activation = What::ActivationGradient.of(i);
             // Where it is costly, the gradient by the network's input is left out.
             match node {
-                Node::Block(node) => node.backward(&mut pass, x, y, dy, (i > 0).then_some(dx)),
-                Node::Linear(node) => node.backward(&mut pass, x, dy, (i > 0).then_some(dx)),
-                Node::BatchNorm(node) => node.backward(&mut pass, x, dy, dx),
-                Node::LayerNorm(node) => node.backward(&mut pass, x, dy, dx),
-                Node::Activation(node) => node.backward(pass.cx, x, y, dy, dx),
+                Node::Block(node) => node.backward(&mut pass, i, [x, y, dy], (i > 0).then_some(dx)),
+                Node::Linear(node) => node.backward(&mut pass, i, [x, dy], (i > 0).then_some(dx)),
+                Node::BatchNorm(node) => probe.time(norm, || node.backward(&mut pass, x, dy, dx)),
+                Node::LayerNorm(node) => probe.time(norm, || node.backward(&mut pass, x, dy, dx)),
+                Node::Activation(node) => {
+                    probe.time(activation, || node.backward(pass.cx, x, y, dy, dx))
+                }
             }?;
             std::mem::swap(upstream, downstream);
         }

@@ -1,8 +1,9 @@
 //! Normalisation layers.
 
-use super::{Backward, Forward, Statistics};
+use super::{Backward, Forward, Statistics, What};
 use crate::Error;
 use crate::parameters::LayerTensors;
+use crate::plan::memory::bytes;
 use loupe_engine::Buffer;
 use loupe_engine::norm::batch::{
     self, BatchNorm, BatchNormBackward, BatchNormGradients, batch_norm, batch_norm_backward,
@@ -27,6 +28,11 @@ impl Norm {
     pub(super) fn new(dims: BatchNorm, momentum: f32, tensors: LayerTensors) -> Norm {
         let (mean, variance) = (Buffer::zeros(dims.channels), Buffer::zeros(dims.channels));
         Norm { dims, momentum, tensors, mean, variance }
+    }
+
+    /// Bytes of the statistics.
+    pub(super) fn bytes(&self) -> usize {
+        bytes(&self.mean) + bytes(&self.variance)
     }
 
     /// Mean and variance of the batch, to be written before [`Norm::normalize`].
@@ -110,14 +116,19 @@ impl BatchNormNode {
     pub(super) fn forward(
         &mut self,
         pass: &mut Forward<'_>,
+        index: usize,
         x: &[f32],
         y: &mut [f32],
     ) -> Result<(), Error> {
         let norm = &mut self.norm;
+        let probe = pass.probe;
         if !matches!(pass.statistics, Statistics::Running(_)) {
-            batch_statistics(pass.cx, &norm.dims, x, &mut norm.mean, &mut norm.variance)?;
+            let (mean, variance) = (&mut norm.mean, &mut norm.variance);
+            probe.time(What::Statistics.of(index), || {
+                batch_statistics(pass.cx, &norm.dims, x, mean, variance)
+            })?;
         }
-        norm.normalize(pass, x, y)
+        probe.time(What::Normalize.of(index), || norm.normalize(pass, x, y))
     }
 
     pub(super) fn backward(
@@ -145,6 +156,11 @@ impl LayerNormNode {
     pub(super) fn new(dims: LayerNorm, tensors: LayerTensors) -> LayerNormNode {
         let (mean, inv_std) = (Buffer::zeros(dims.rows), Buffer::zeros(dims.rows));
         LayerNormNode { dims, tensors, mean, inv_std }
+    }
+
+    /// Bytes of the statistics.
+    pub(super) fn bytes(&self) -> usize {
+        bytes(&self.mean) + bytes(&self.inv_std)
     }
 
     pub(super) fn forward(

@@ -38,6 +38,27 @@ fn lanes(spec: &NetworkSpec, shapes: &[Vec<usize>], batch: usize) -> Option<Lane
     fits_channels(spec, shapes).then_some(Lanes::Channels)
 }
 
+/// Why there are no units, for a network and a batch that [`lanes`] has no use for units for.
+pub(in crate::plan) fn why_not(spec: &NetworkSpec, shapes: &[Vec<usize>], batch: usize) -> String {
+    let by_image = |layer: &&Layer| matches!(layer, Layer::LayerNorm { .. });
+    if let Some(layer) = spec.layers.iter().find(by_image) {
+        return format!("{layer} is not computed in units");
+    }
+    if batch.is_multiple_of(LANES) {
+        let longest = shapes.iter().max_by_key(|shape| shape.iter().product::<usize>());
+        return format!(
+            "units of 16 images need values of at most {LONGEST_OF_IMAGES} numbers an image, found \
+             {:?}",
+            longest.unwrap_or(&spec.input)
+        );
+    }
+    format!(
+        "the batch is no multiple of 16, and units of one image need convolutions without groups from \
+         the input to a View, values of at most {LONGEST_OF_CHANNELS} numbers, and linear layers of at \
+         most {LARGEST_LINEAR} weights"
+    )
+}
+
 /// Whether images can be blocked from the first convolution to a `View` behind the last, and the rest is
 /// small.
 fn fits_channels(spec: &NetworkSpec, shapes: &[Vec<usize>]) -> bool {
@@ -91,11 +112,14 @@ pub(super) fn build(
         next: 0,
         work: 0,
         unit_len: 0,
+        gradient_len: 0,
         sums_len: 0,
         value: 0..0,
         gradient: None,
         activated: None,
+        first: 0,
         nodes: Vec::new(),
+        layers: Vec::new(),
         forward: Vec::new(),
     };
     builder.value = builder.unit(form.len(&shapes[0]));
@@ -119,6 +143,8 @@ struct Builder<'a> {
     next: usize,
     work: usize,
     unit_len: usize,
+    /// Of the unit, for gradients.
+    gradient_len: usize,
     sums_len: usize,
     /// The last value so far.
     value: Range<usize>,
@@ -126,7 +152,10 @@ struct Builder<'a> {
     gradient: Option<Range<usize>>,
     /// If the last value is a convolution's: the slope of its activation, and its bias.
     activated: Option<(f32, Option<Range<usize>>)>,
+    /// The first layer of the next node.
+    first: usize,
     nodes: Vec<Node>,
+    layers: Vec<Range<usize>>,
     forward: Vec<Step>,
 }
 
@@ -141,6 +170,7 @@ impl Builder<'_> {
     /// Room for a gradient in a unit.
     fn gradient(&mut self, len: usize) -> Range<usize> {
         let len = if self.purpose == Purpose::Training { len } else { 0 };
+        self.gradient_len += len;
         self.unit(len)
     }
 
@@ -159,6 +189,7 @@ impl Builder<'_> {
         let steps = parts.iter().map(|&part| Step { node: self.nodes.len(), part });
         self.forward.extend(steps);
         self.nodes.push(node);
+        self.layers.push(self.first..self.next);
     }
 
     /// Makes a node of the next layer, and of those behind it that it can take in.
@@ -166,7 +197,7 @@ impl Builder<'_> {
         let index = self.next;
         let shape = &self.shapes[index];
         let spec = self.network.spec();
-        self.next += 1;
+        (self.first, self.next) = (index, index + 1);
         match &spec.layers[index] {
             Layer::View { .. } => self.unblock(),
             layer @ Layer::Conv2d { .. } => {
@@ -236,7 +267,7 @@ impl Builder<'_> {
             ConvGradients {
                 dx: self.gradient.clone(),
                 dy: dy.clone(),
-                dz: has_dz.then(|| self.unit(output_len)),
+                dz: has_dz.then(|| self.gradient(output_len)),
                 weight_sums: self.sums(sums_len),
                 bias_sums: has_sums.then(|| (self.sums(channels), norm)),
                 packed: Buffer::zeros(packed_len),
@@ -254,8 +285,8 @@ impl Builder<'_> {
             let &Layer::BatchNorm2d { eps, momentum, .. } = &spec.layers[self.next] else {
                 unreachable!("just looked at");
             };
-            self.next += 1;
-            self.norm(self.next - 1, eps, momentum);
+            (self.first, self.next) = (self.next, self.next + 1);
+            self.norm(self.first, eps, momentum);
         }
         Ok(())
     }
@@ -344,6 +375,7 @@ impl Builder<'_> {
             units,
             run: units.div_ceil(runs),
             unit_len: self.unit_len.max(LANES),
+            gradient_len: self.gradient_len,
             sums_len: self.sums_len.max(LANES),
             image,
         };
@@ -365,6 +397,7 @@ impl Builder<'_> {
             sums: Buffer::zeros(sizes.runs() * sizes.sums_len),
             backward: backward.collect(),
             nodes: self.nodes,
+            layers: self.layers,
             forward: self.forward,
             edges: [first, last, dy],
             forms: [first_form, self.form],

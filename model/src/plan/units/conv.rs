@@ -1,7 +1,7 @@
 //! A convolution of units, with the activation behind it.
 
 use super::lanes::UnitConv;
-use super::{Sizes, parts};
+use super::{Probe, Sizes, What, parts};
 use crate::Error;
 use crate::parameters::LayerTensors;
 use crate::plan::Backward;
@@ -68,9 +68,17 @@ impl ConvNode {
         Ok(())
     }
 
-    pub(super) fn prepare_backward(&mut self, isa: Isa, parameters: &[f32]) -> Result<(), Error> {
+    pub(super) fn prepare_backward(
+        &mut self,
+        isa: Isa,
+        parameters: &[f32],
+        (probe, index): (Probe<'_>, usize),
+    ) -> Result<(), Error> {
         if let Some(ConvGradients { dx: Some(_), packed, .. }) = &mut self.gradients {
-            self.conv.pack_backward(isa, &parameters[self.tensors.weight.clone()], packed)?;
+            let weight = &parameters[self.tensors.weight.clone()];
+            probe.time(What::PackBackward.of(index), || {
+                self.conv.pack_backward(isa, weight, packed)
+            })?;
         }
         Ok(())
     }
@@ -78,6 +86,7 @@ impl ConvNode {
     pub(super) fn backward(
         &self,
         serial: &Context,
+        (probe, index): (Probe<'_>, usize),
         unit: &mut [f32],
         sums: &mut [f32],
     ) -> Result<(), Error> {
@@ -86,19 +95,30 @@ impl ConvNode {
         let dz = match &gradients.dz {
             Some(dz_range) => {
                 let [y, dy, dz] = parts(unit, [&self.y, &gradients.dy, dz_range]);
-                leaky_relu_backward(serial, self.negative_slope.unwrap_or(1.0), y, dy, dz)?;
+                let slope = self.negative_slope.unwrap_or(1.0);
+                probe.time_part(What::ActivationGradient.of(index), || {
+                    leaky_relu_backward(serial, slope, y, dy, dz)
+                })?;
                 dz_range
             }
             None => &gradients.dy,
         };
         let [x, dz_values] = parts(unit, [&self.x, dz]);
-        self.conv.backward_weight(isa, x, dz_values, &mut sums[gradients.weight_sums.clone()])?;
+        let weight_sums = &mut sums[gradients.weight_sums.clone()];
+        probe.time_part(What::WeightGradient.of(index), || {
+            self.conv.backward_weight(isa, x, dz_values, weight_sums)
+        })?;
         if let Some((range, norm)) = &gradients.bias_sums {
-            norm.add_sums(isa, dz_values, &mut sums[range.clone()])?;
+            let bias_sums = &mut sums[range.clone()];
+            probe.time_part(What::BiasGradient.of(index), || {
+                norm.add_sums(isa, dz_values, bias_sums)
+            })?;
         }
         if let Some(dx) = &gradients.dx {
             let [dz, dx] = parts(unit, [dz, dx]);
-            self.conv.backward_input(isa, &gradients.packed, dz, dx)?;
+            probe.time_part(What::InputGradient.of(index), || {
+                self.conv.backward_input(isa, &gradients.packed, dz, dx)
+            })?;
         }
         Ok(())
     }

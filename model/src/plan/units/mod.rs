@@ -13,12 +13,15 @@ mod build;
 mod conv;
 mod lanes;
 mod linear;
+mod memory;
 mod norm;
 
 use super::activation::Activation;
-use super::{Backward, Forward, Purpose, Statistics};
+use super::probe::{Op, Probe, What};
+use super::{Backward, Forward, Purpose, Statistics, Units};
 use crate::Error;
 use crate::network::Network;
+pub(super) use build::why_not;
 use conv::ConvNode;
 use lanes::Form;
 use linear::LinearNode;
@@ -39,6 +42,8 @@ pub(super) struct UnitPlan {
     /// `[runs, sums_len]`
     sums: Buffer,
     nodes: Vec<Node>,
+    /// Of each node.
+    layers: Vec<Range<usize>>,
     forward: Vec<Step>,
     backward: Vec<Step>,
     /// Within a unit: the first value, the last one, and the gradient by that.
@@ -58,6 +63,8 @@ struct Sizes {
     /// Units of a run; the last run may have fewer.
     run: usize,
     unit_len: usize,
+    /// Floats of a unit that are gradients.
+    gradient_len: usize,
     /// Sums of a run.
     sums_len: usize,
     /// Elements of one input and of one output.
@@ -141,12 +148,22 @@ impl UnitPlan {
         &self.output
     }
 
+    pub(super) fn layers(&self) -> &[Range<usize>] {
+        &self.layers
+    }
+
+    pub(super) fn units(&self) -> Units {
+        let Sizes { images, units, .. } = self.sizes;
+        Units { images, units, runs: self.sizes.runs() }
+    }
+
     pub(super) fn forward(&mut self, mut pass: Forward<'_>) -> Result<(), Error> {
-        let cx = pass.cx;
+        let (cx, probe) = (pass.cx, pass.probe);
         let by_batch = !matches!(pass.statistics, Statistics::Running(_));
-        for node in &mut self.nodes {
+        for (i, node) in self.nodes.iter_mut().enumerate() {
             match node {
-                Node::Conv(node) => node.prepare_forward(cx.isa(), pass.parameters)?,
+                Node::Conv(node) => probe
+                    .time(What::Pack.of(i), || node.prepare_forward(cx.isa(), pass.parameters))?,
                 Node::Norm(node) => node.prepare_forward(&pass)?,
                 Node::Linear(_) | Node::Activation(_) | Node::Unblock(_) => {}
             }
@@ -155,12 +172,15 @@ impl UnitPlan {
         loop {
             let steps = next_round(&self.forward, first, by_batch);
             let is_last = steps.end == self.forward.len();
-            self.forward_round(cx, pass.parameters, steps.clone(), by_batch)?;
+            probe.round(|| self.forward_round(&pass, steps.clone(), by_batch))?;
             if is_last {
                 return Ok(());
             }
-            if let Node::Norm(node) = &mut self.nodes[self.forward[steps.end].node] {
-                node.merge_moments(&mut pass, self.sizes, &self.units)?;
+            let next = self.forward[steps.end].node;
+            if let Node::Norm(node) = &mut self.nodes[next] {
+                probe.time(What::MergeStatistics.of(next), || {
+                    node.merge_moments(&mut pass, self.sizes, &self.units)
+                })?;
             }
             first = steps.end;
         }
@@ -168,11 +188,11 @@ impl UnitPlan {
 
     fn forward_round(
         &mut self,
-        cx: &Context,
-        parameters: &[f32],
+        pass: &Forward<'_>,
         steps: Range<usize>,
         by_batch: bool,
     ) -> Result<(), Error> {
+        let &Forward { cx, parameters, probe, .. } = pass;
         let serial = Context::new(cx.isa(), Threads::serial());
         let UnitPlan { input, output, sizes, units, sums, nodes, forward, edges, forms, .. } = self;
         let steps_of = (&forward[steps.clone()], steps.start == 0, steps.end == forward.len());
@@ -181,27 +201,31 @@ impl UnitPlan {
         sizes.for_each_unit(cx, [units, sums, output], |task| {
             if is_first {
                 let images = &input[task.index * input_len..][..input_len];
-                forms[0].load(cx.isa(), images, &mut task.unit[edges[0].clone()])?;
+                let x = &mut task.unit[edges[0].clone()];
+                probe.time_part(What::Load.of_all(), || forms[0].load(cx.isa(), images, x))?;
             }
             for step in steps {
-                match &nodes[step.node] {
-                    Node::Conv(node) => node.forward(cx.isa(), by_batch, task.unit)?,
+                let node = &nodes[step.node];
+                probe.time_part(forward_op(step, node), || match node {
+                    Node::Conv(node) => node.forward(cx.isa(), by_batch, task.unit),
                     // Running statistics need not be measured.
-                    Node::Norm(_) if step.part == Part::First && !by_batch => {}
-                    Node::Norm(node) => node.forward(cx.isa(), step.part, task.unit)?,
-                    Node::Linear(node) => node.forward(&serial, parameters, task.unit)?,
+                    Node::Norm(_) if step.part == Part::First && !by_batch => Ok(()),
+                    Node::Norm(node) => node.forward(cx.isa(), step.part, task.unit),
+                    Node::Linear(node) => node.forward(&serial, parameters, task.unit),
                     Node::Activation(node) => {
                         let [x, y] = parts(task.unit, [&node.x, &node.y]);
-                        node.activation.forward(&serial, x, y)?;
+                        node.activation.forward(&serial, x, y)
                     }
                     Node::Unblock(node) => {
                         let [x, y] = parts(task.unit, [&node.x, &node.y]);
-                        unblock(cx.isa(), node.channels, x, y)?;
+                        Ok(unblock(cx.isa(), node.channels, x, y)?)
                     }
-                }
+                })?;
             }
             if is_last {
-                forms[1].store(cx.isa(), &task.unit[edges[1].clone()], task.output)?;
+                let y = &task.unit[edges[1].clone()];
+                probe
+                    .time_part(What::Store.of_all(), || forms[1].store(cx.isa(), y, task.output))?;
             }
             Ok(())
         })
@@ -212,26 +236,34 @@ impl UnitPlan {
         mut pass: Backward<'_>,
         output_gradient: &[f32],
     ) -> Result<(), Error> {
-        for node in &mut self.nodes {
+        let probe = pass.probe;
+        for (i, node) in self.nodes.iter_mut().enumerate() {
             if let Node::Conv(node) = node {
-                node.prepare_backward(pass.cx.isa(), pass.parameters)?;
+                node.prepare_backward(pass.cx.isa(), pass.parameters, (probe, i))?;
             }
         }
         let mut first = 0;
         while first < self.backward.len() {
             let steps = next_round(&self.backward, first, true);
-            self.backward_round(pass.cx, pass.parameters, steps.clone(), output_gradient)?;
+            probe.round(|| self.backward_round(&pass, steps.clone(), output_gradient))?;
             first = steps.end;
             let Some(step) = self.backward.get(first) else { break };
             if let Node::Norm(node) = &mut self.nodes[step.node] {
-                node.merge_sums(&mut pass, self.sizes, &self.units)?;
+                probe.time(What::MergeNormSums.of(step.node), || {
+                    node.merge_sums(&mut pass, self.sizes, &self.units)
+                })?;
             }
         }
-        for node in &mut self.nodes {
+        for (i, node) in self.nodes.iter_mut().enumerate() {
+            let (sizes, units, sums) = (self.sizes, &self.units, &self.sums);
             match node {
-                Node::Conv(node) => node.finish_backward(&mut pass, self.sizes, &self.sums)?,
-                Node::Norm(node) => node.finish_backward(&mut pass, self.sizes, &self.units)?,
-                Node::Linear(node) => node.finish_backward(&mut pass, self.sizes, &self.units)?,
+                Node::Conv(node) => probe
+                    .time(What::AddRuns.of(i), || node.finish_backward(&mut pass, sizes, sums))?,
+                Node::Norm(node) => probe
+                    .time(What::AddRuns.of(i), || node.finish_backward(&mut pass, sizes, units))?,
+                Node::Linear(node) => probe.time(What::WeightGradient.of(i), || {
+                    node.finish_backward(&mut pass, sizes, units)
+                })?,
                 Node::Activation(_) | Node::Unblock(_) => {}
             }
         }
@@ -240,11 +272,11 @@ impl UnitPlan {
 
     fn backward_round(
         &mut self,
-        cx: &Context,
-        parameters: &[f32],
+        pass: &Backward<'_>,
         steps: Range<usize>,
         output_gradient: &[f32],
     ) -> Result<(), Error> {
+        let &Backward { cx, parameters, probe, .. } = pass;
         let serial = Context::new(cx.isa(), Threads::serial());
         let UnitPlan { output, sizes, units, sums, nodes, backward, edges, forms, .. } = self;
         let (steps, is_first) = (&backward[steps.clone()], steps.start == 0);
@@ -252,30 +284,62 @@ impl UnitPlan {
         sizes.for_each_unit(cx, [units, sums, output], |task| {
             if is_first {
                 let gradient = &output_gradient[task.index * output_len..][..output_len];
-                forms[1].load(cx.isa(), gradient, &mut task.unit[edges[2].clone()])?;
+                let dy = &mut task.unit[edges[2].clone()];
+                probe.time_part(What::LoadGradient.of_all(), || {
+                    forms[1].load(cx.isa(), gradient, dy)
+                })?;
                 if task.is_first {
                     task.sums.fill(0.0);
                 }
             }
             for step in steps {
-                match &nodes[step.node] {
-                    Node::Conv(node) => node.backward(&serial, task.unit, task.sums)?,
-                    Node::Norm(node) => node.backward(cx.isa(), step.part, task.unit)?,
-                    Node::Linear(node) => node.backward(&serial, parameters, task.unit)?,
+                let node = &nodes[step.node];
+                // A convolution times its operations itself.
+                if let Node::Conv(node) = node {
+                    node.backward(&serial, (probe, step.node), task.unit, task.sums)?;
+                    continue;
+                }
+                probe.time_part(backward_op(step, node), || match node {
+                    Node::Conv(_) => unreachable!("seen to"),
+                    Node::Norm(node) => node.backward(cx.isa(), step.part, task.unit),
+                    Node::Linear(node) => node.backward(&serial, parameters, task.unit),
                     Node::Unblock(node) => {
                         let [dy, dx] = parts(task.unit, [&node.dy, &node.dx]);
-                        block(cx.isa(), node.channels, dy, dx)?;
+                        Ok(block(cx.isa(), node.channels, dy, dx)?)
                     }
                     Node::Activation(node) => {
                         let ranges = [&node.x, &node.y, &node.dy, &node.dx];
                         let [x, y, dy, dx] = parts(task.unit, ranges);
-                        node.activation.backward(&serial, x, y, dy, dx)?;
+                        node.activation.backward(&serial, x, y, dy, dx)
                     }
-                }
+                })?;
             }
             Ok(())
         })
     }
+}
+
+/// What a step of the forward pass is to a probe.
+fn forward_op(step: &Step, node: &Node) -> Op {
+    let what = match (node, step.part) {
+        (Node::Norm(_), Part::First) => What::Statistics,
+        (Node::Norm(_), Part::Second) => What::Normalize,
+        (Node::Unblock(_), _) => What::Layout,
+        _ => What::Forward,
+    };
+    what.of(step.node)
+}
+
+/// What a step of the backward pass is to a probe.
+fn backward_op(step: &Step, node: &Node) -> Op {
+    let what = match (node, step.part) {
+        (Node::Norm(_), Part::First) => What::NormSums,
+        (Node::Norm(_), Part::Second) => What::NormGradient,
+        (Node::Unblock(_), _) => What::LayoutGradient,
+        (Node::Activation(_), _) => What::ActivationGradient,
+        _ => What::InputGradient,
+    };
+    what.of(step.node)
 }
 
 /// The steps from `first` on that can be taken before all units must be known.

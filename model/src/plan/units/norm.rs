@@ -3,6 +3,7 @@
 use super::{Part, Sizes, parts};
 use crate::Error;
 use crate::parameters::LayerTensors;
+use crate::plan::memory::bytes;
 use crate::plan::{Backward, Forward, Statistics};
 use loupe_engine::norm::batch::{
     self, BatchNorm, UnitConstants, UnitGradient, UnitNorm, gradient_constants, scales, sum_units,
@@ -60,6 +61,12 @@ impl Constants {
             sums: zeros(),
             products: zeros(),
         }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        let Constants { mean, variance, scale, bias, average, steepness, sums, products } = self;
+        let all = [mean, variance, scale, bias, average, steepness, sums, products];
+        all.into_iter().map(|numbers| bytes(numbers)).sum()
     }
 }
 

@@ -1,0 +1,222 @@
+//! What an operation is: layers, shapes, the way it is computed, and how much.
+
+use super::Operation;
+use crate::plan::Units;
+use crate::plan::probe::{Measured, Op, What};
+use crate::spec::{Layer, NetworkSpec};
+use loupe_engine::gemm::MATRIXMULTIPLY_FROM;
+use loupe_engine::linear::{Linear, Path};
+use loupe_engine::{LANES, Threads, Tier};
+use std::ops::Range;
+
+/// A plan as its operations are described by.
+pub(super) struct Description<'a> {
+    pub(super) spec: &'a NetworkSpec,
+    /// Before each layer, and behind the last.
+    pub(super) shapes: &'a [Vec<usize>],
+    /// The layers of each node.
+    pub(super) nodes: &'a [Range<usize>],
+    pub(super) batch: usize,
+    pub(super) units: Option<Units>,
+    pub(super) tier: Tier,
+    /// Threads that are allowed.
+    pub(super) threads: usize,
+    /// Trainable numbers.
+    pub(super) parameters: usize,
+    /// Floats of the optimiser's state.
+    pub(super) state: usize,
+}
+
+impl Description<'_> {
+    /// The operation, which took so long.
+    pub(super) fn operation(&self, op: Op, measured: &Measured, seconds: f64) -> Operation {
+        let layers = op.node.map_or(0..0, |node| self.layers(node, op.what));
+        let (input, output) = match op.node {
+            Some(_) => (layers.start, layers.end),
+            None => (0, self.spec.layers.len()),
+        };
+        let threads = measured.largest.map_or(1, |largest| largest.threads);
+        Operation {
+            names: self.spec.layers[layers.clone()].iter().map(Layer::to_string).collect(),
+            what: name(op.what),
+            input: self.shapes[input].clone(),
+            output: self.shapes[output].clone(),
+            path: self.path(op.what, &layers),
+            flops: self.flops(op.what, &layers),
+            bytes: self.bytes(op.what, &layers),
+            layers: layers.collect(),
+            seconds,
+            calls: measured.calls,
+            threads,
+            why_fewer: self.why_fewer(threads, measured),
+        }
+    }
+
+    /// The layers of a node that take part.
+    fn layers(&self, node: usize, what: What) -> Range<usize> {
+        let layers = self.nodes[node].clone();
+        let is_norm = |&i: &usize| matches!(self.spec.layers[i], Layer::BatchNorm2d { .. });
+        let norm = layers.clone().find(is_norm);
+        match (what, norm) {
+            (_, None) => layers,
+            (_, Some(norm)) if norm == layers.start => layers,
+            (What::Normalize | What::NormGradient, Some(norm)) => norm..layers.end,
+            (_, Some(norm)) => layers.start..norm,
+        }
+    }
+
+    /// Floats of the batch before a layer.
+    fn len(&self, layer: usize) -> u64 {
+        self.batch as u64 * self.shapes[layer].iter().product::<usize>() as u64
+    }
+
+    fn flops(&self, what: What, layers: &Range<usize>) -> u64 {
+        if !matches!(what, What::Forward | What::WeightGradient | What::InputGradient) {
+            return 0;
+        }
+        let of = |i: usize| self.spec.layers[i].multiply_adds(&self.shapes[i + 1]);
+        2 * self.batch as u64 * layers.clone().map(of).sum::<u64>()
+    }
+
+    fn bytes(&self, what: What, layers: &Range<usize>) -> u64 {
+        let (x, y) = (self.len(layers.start), self.len(layers.end));
+        let weight: u64 = self.spec.layers[layers.clone()].iter().map(weights).sum();
+        let [inputs, outputs] = [0, self.spec.layers.len()].map(|i| self.len(i));
+        let Units { units, runs, .. } =
+            self.units.unwrap_or(Units { images: 0, units: 0, runs: 0 });
+        let (units, runs) = (units as u64, runs as u64);
+        let floats = match what {
+            What::Fill => 2 * (inputs + outputs),
+            What::Load => 2 * inputs,
+            What::Store | What::LoadGradient => 2 * outputs,
+            What::Loss => 3 * outputs,
+            What::Forward | What::InputGradient | What::WeightGradient | What::Normalize => {
+                x + y + weight
+            }
+            What::Statistics | What::BiasGradient => y,
+            What::Layout | What::LayoutGradient | What::NormSums => 2 * y,
+            What::ActivationGradient | What::NormGradient => 3 * y,
+            What::Pack | What::PackBackward => 2 * weight,
+            // Two numbers of each channel of each unit.
+            What::MergeStatistics | What::MergeNormSums => units * weight,
+            What::AddRuns => (runs + 1) * weight,
+            // Parameters and state are read and written, gradients read.
+            What::Update => (3 * self.parameters + 2 * self.state) as u64,
+            What::Waiting => 0,
+        };
+        floats * size_of::<f32>() as u64
+    }
+
+    fn path(&self, what: What, layers: &Range<usize>) -> &'static str {
+        match what {
+            What::Fill | What::Loss => "whole batch",
+            What::Update => "all parameters",
+            What::Waiting => "at the end of rounds",
+            What::Pack | What::PackBackward => "for the kernels",
+            What::MergeStatistics | What::MergeNormSums => "over all units",
+            What::AddRuns => "over all tasks",
+            What::Forward | What::InputGradient | What::WeightGradient => {
+                self.product(what, layers)
+            }
+            _ => self.unit(),
+        }
+    }
+
+    fn unit(&self) -> &'static str {
+        match self.units {
+            None => "whole batch",
+            Some(Units { images: 1, .. }) => "in the unit, one image",
+            Some(_) => "in the unit, 16 images",
+        }
+    }
+
+    /// How a convolution or linear layer is computed.
+    fn product(&self, what: What, layers: &Range<usize>) -> &'static str {
+        let images = self.units.map(|units| units.images);
+        match (&self.spec.layers[layers.start], images) {
+            (Layer::Conv2d { .. } | Layer::Linear { .. }, Some(LANES)) => "16 images in a vector",
+            (Layer::Conv2d { .. }, Some(_)) => "16 channels in a vector",
+            (Layer::Conv2d { .. }, None) => "phase planes",
+            (&Layer::Linear { in_features, out_features, .. }, images) => {
+                let batch = if images.is_some() { 1 } else { self.batch };
+                let dims = Linear { batch, in_features, out_features };
+                let path = match what {
+                    What::Forward => dims.forward_path(),
+                    What::InputGradient => dims.input_path(),
+                    // Units of one image are put together for it.
+                    _ if images.is_some() && self.batch > 1 => Path::Gemm,
+                    _ => dims.weight_path(),
+                };
+                let size = self.batch * in_features * out_features;
+                match path {
+                    Path::Direct => "direct, nothing packed",
+                    Path::Gemm if self.tier == Tier::Portable && size >= MATRIXMULTIPLY_FROM => {
+                        "GEMM of matrixmultiply"
+                    }
+                    Path::Gemm => "GEMM",
+                }
+            }
+            _ => self.unit(),
+        }
+    }
+
+    fn why_fewer(&self, threads: usize, measured: &Measured) -> Option<String> {
+        if threads >= self.threads {
+            return None;
+        }
+        Some(match measured.largest {
+            None => "it is not cut into tasks".into(),
+            Some(largest) if largest.tasks == 1 => "it is one task".into(),
+            Some(largest) if largest.work < Threads::MIN_PARALLEL_WORK => format!(
+                "its work is less than {} operations, too little to share",
+                Threads::MIN_PARALLEL_WORK
+            ),
+            Some(largest) => format!("it is {} tasks", largest.tasks),
+        })
+    }
+}
+
+fn weights(layer: &Layer) -> u64 {
+    let weights =
+        |weight: usize, outputs: usize, bias: bool| weight + if bias { outputs } else { 0 };
+    let floats = match layer {
+        &Layer::Conv2d {
+            in_channels, out_channels, kernel_size: [kh, kw], groups, bias, ..
+        } => weights(out_channels * (in_channels / groups) * kh * kw, out_channels, bias),
+        &Layer::Linear { in_features, out_features, bias } => {
+            weights(in_features * out_features, out_features, bias)
+        }
+        &Layer::BatchNorm2d { num_features, .. } => 2 * num_features,
+        Layer::LayerNorm { normalized_shape, .. } => 2 * normalized_shape.iter().product::<usize>(),
+        _ => 0,
+    };
+    floats as u64
+}
+
+fn name(what: What) -> &'static str {
+    match what {
+        What::Fill => "copy batch",
+        What::Pack => "pack weights",
+        What::Load => "load inputs",
+        What::Forward => "forward",
+        What::Statistics => "statistics",
+        What::MergeStatistics => "merge statistics",
+        What::Normalize => "normalise",
+        What::Layout => "change layout",
+        What::Store => "store outputs",
+        What::Loss => "loss",
+        What::LoadGradient => "load gradient",
+        What::LayoutGradient => "dX, change layout",
+        What::ActivationGradient => "dX of activation",
+        What::NormSums => "sums for dX",
+        What::MergeNormSums => "merge sums",
+        What::NormGradient => "dX",
+        What::PackBackward => "pack for dX",
+        What::InputGradient => "dX",
+        What::WeightGradient => "dW",
+        What::BiasGradient => "db",
+        What::AddRuns => "add up dW, db",
+        What::Update => "optimiser",
+        What::Waiting => "wait for threads",
+    }
+}
