@@ -6,6 +6,7 @@ use loupe_engine::Buffer;
 use rand_pcg::Pcg64;
 use rand_pcg::rand_core::{Rng, SeedableRng};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A network: its [spec](NetworkSpec), its parameters and the running statistics of its batch
 /// normalisations.
@@ -17,6 +18,14 @@ pub struct Network {
     pub(crate) statistics: Buffer,
     /// Batches that the running statistics have seen: PyTorch's `num_batches_tracked`.
     pub(crate) batches_tracked: u64,
+    /// Networks of one version have the same values.
+    version: u64,
+}
+
+/// A version that no network has had.
+fn next_version() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 impl Network {
@@ -52,6 +61,7 @@ impl Network {
             parameters,
             statistics,
             batches_tracked: 0,
+            version: next_version(),
         })
     }
 
@@ -62,6 +72,15 @@ impl Network {
 
     pub(crate) fn shared_spec(&self) -> Arc<NetworkSpec> {
         self.spec.clone()
+    }
+
+    /// What plans have made of the values is out of date. To be called with every change of them.
+    pub(crate) fn touch(&mut self) {
+        self.version = next_version();
+    }
+
+    pub(crate) fn version(&self) -> u64 {
+        self.version
     }
 
     /// The trainable tensors in the order of the layers, weight before bias, with their values.
@@ -78,6 +97,7 @@ impl Network {
 
     /// The values of the trainable tensor or running statistic called `name`, to be changed.
     pub fn tensor_mut(&mut self, name: &str) -> Option<&mut [f32]> {
+        self.touch();
         let NetworkLayout { parameters, statistics, .. } = &*self.layout;
         let place = |tensors: &[TensorInfo]| {
             tensors.iter().find(|info| info.name == name).map(|info| info.range.clone())

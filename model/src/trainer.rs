@@ -142,6 +142,7 @@ impl Trainer {
         probe.time(What::Update.of_all(), || {
             optimizer.step(cx, &mut network.parameters, gradients)
         })?;
+        network.touch();
         Ok(value)
     }
 

@@ -74,6 +74,8 @@ pub(crate) struct Units {
 struct Forward<'a> {
     cx: &'a Context,
     parameters: &'a [f32],
+    /// The network's.
+    version: u64,
     statistics: Statistics<'a>,
     probe: Probe<'a>,
 }
@@ -184,7 +186,13 @@ impl Plan {
             Normalization::RunningStatistics => Statistics::Running(&network.statistics),
         };
         let probe = Probe::default();
-        self.forward(Forward { cx, parameters: &network.parameters, statistics, probe })?;
+        self.forward(Forward {
+            cx,
+            parameters: &network.parameters,
+            version: network.version(),
+            statistics,
+            probe,
+        })?;
         Ok(self.output())
     }
 
@@ -198,8 +206,11 @@ impl Plan {
     ) -> Result<(), Error> {
         self.check_network(network)?;
         self.check_batch_statistics()?;
+        network.touch();
+        let version = network.version();
         let statistics = Statistics::Training(&mut network.statistics);
-        self.forward(Forward { cx, parameters: &network.parameters, statistics, probe })?;
+        let parameters = &network.parameters;
+        self.forward(Forward { cx, parameters, version, statistics, probe })?;
         network.batches_tracked = network.batches_tracked.saturating_add(1);
         Ok(())
     }

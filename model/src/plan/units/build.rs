@@ -401,6 +401,7 @@ impl Builder<'_> {
             forward: self.forward,
             edges: [first, last, dy],
             forms: [first_form, self.form],
+            prepared: None,
         }
     }
 }

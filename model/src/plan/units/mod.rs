@@ -26,7 +26,7 @@ use conv::ConvNode;
 use lanes::Form;
 use linear::LinearNode;
 use loupe_engine::conv::{block, unblock};
-use loupe_engine::{Buffer, Context, Threads};
+use loupe_engine::{Buffer, Context, Threads, Tier};
 use norm::NormNode;
 use std::ops::Range;
 
@@ -50,6 +50,16 @@ pub(super) struct UnitPlan {
     edges: [Range<usize>; 3],
     /// How the first value and the last one lie.
     forms: [Form; 2],
+    /// Weights are packed again only if they have changed.
+    prepared: Option<Prepared>,
+}
+
+/// What the packed weights and the constants of normalisations were made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Prepared {
+    version: u64,
+    tier: Tier,
+    by_batch: bool,
 }
 
 /// How a batch is cut.
@@ -160,13 +170,19 @@ impl UnitPlan {
     pub(super) fn forward(&mut self, mut pass: Forward<'_>) -> Result<(), Error> {
         let (cx, probe) = (pass.cx, pass.probe);
         let by_batch = !matches!(pass.statistics, Statistics::Running(_));
-        for (i, node) in self.nodes.iter_mut().enumerate() {
-            match node {
-                Node::Conv(node) => probe
-                    .time(What::Pack.of(i), || node.prepare_forward(cx.isa(), pass.parameters))?,
-                Node::Norm(node) => node.prepare_forward(&pass)?,
-                Node::Linear(_) | Node::Activation(_) | Node::Unblock(_) => {}
+        let prepared = Prepared { version: pass.version, tier: cx.isa().tier(), by_batch };
+        if self.prepared != Some(prepared) {
+            self.prepared = None;
+            for (i, node) in self.nodes.iter_mut().enumerate() {
+                match node {
+                    Node::Conv(node) => probe.time(What::Pack.of(i), || {
+                        node.prepare_forward(cx.isa(), pass.parameters)
+                    })?,
+                    Node::Norm(node) => node.prepare_forward(&pass)?,
+                    Node::Linear(_) | Node::Activation(_) | Node::Unblock(_) => {}
+                }
             }
+            self.prepared = Some(prepared);
         }
         let mut first = 0;
         loop {
