@@ -242,9 +242,10 @@ def main():
     if options.record:
         folder = HERE.parent / "results"
         folder.mkdir(exist_ok=True)
+        part = re.sub(r"[^a-z0-9]+", "-", f" {options.only}".rstrip()) if options.only else ""
         cpu = re.sub(r"[^a-z0-9]+", "-", record["cpu"].lower()).strip("-")
         for suffix, content in ((".json", text), (".md", table + "\n")):
-            (folder / f"{record['date']}-{cpu}{suffix}").write_text(content)
+            (folder / f"{record['date']}-{cpu}{part}{suffix}").write_text(content)
 
 
 if __name__ == "__main__":
