@@ -8,7 +8,7 @@ use crate::disjoint::Disjoint;
 use crate::error::{expect_len, expect_values_per_channel};
 use crate::gemm::{Blocks, Dense, Source, with_packed};
 use crate::moments::{Runs, merge_parts};
-use crate::simd::{self, Kernel, Simd};
+use crate::simd::{self, Kernel, Simd, SumRows};
 use crate::{Context, Error};
 use std::ops::Range;
 
@@ -344,15 +344,23 @@ pub(super) fn add_runs(
     with_scratch(runs * dweight.len(), |partial| {
         let outputs = [(&mut *partial, chunk)];
         cx.threads().for_each_chunk(runs * groups, work, outputs, |n, [out]| task(n, out));
-        cx.isa().run(AddRuns { partial, out: dweight });
+        let len = dweight.len();
+        let (tasks, outputs) = (len.div_ceil(COLUMNS), [(dweight, COLUMNS)]);
+        cx.threads().for_each_chunk(tasks, runs * len, outputs, |task, [out]| {
+            let matrices = [&partial[task * COLUMNS..]];
+            cx.isa().run(SumRows { rows: runs, stride: len, matrices, outputs: [out] });
+        });
     });
 }
 
+/// Elements of a task that adds up runs.
+const COLUMNS: usize = 1 << 11;
+
 /// Into how many runs of units the gradient by the weight is cut: a function of the problem alone.
-/// Each run is some work, and the sums of all runs together are no more than a few megabytes.
+/// Each run is some work, and the sums of all runs together are no more than 16 MiB.
 fn weight_runs(units: usize, work: usize, weight_len: usize) -> usize {
     const RUN_WORK: usize = 1 << 20;
-    const PARTIAL_LEN: usize = 1 << 20;
+    const PARTIAL_LEN: usize = 1 << 22;
     let by_work = work / RUN_WORK;
     let by_memory = PARTIAL_LEN / weight_len.max(1);
     by_work.min(by_memory).min(units).clamp(1, 16)
@@ -431,32 +439,6 @@ impl Kernel for Units<'_> {
             }
         }
         Accumulate { units: count, dy, planes, offsets: &grid.offsets, out }.run(simd);
-    }
-}
-
-/// `out = Σ partial[i · len..][..len]`, in the order of `i`.
-struct AddRuns<'a> {
-    partial: &'a [f32],
-    out: &'a mut [f32],
-}
-
-impl Kernel for AddRuns<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let AddRuns { partial, out } = self;
-        let (first, rest) = partial.split_at(out.len());
-        out.copy_from_slice(first);
-        for run in rest.chunks_exact(out.len()) {
-            simd::update(
-                simd,
-                [run],
-                [&mut *out],
-                #[inline(always)]
-                |[run], [out]| [simd.add(out, run)],
-            );
-        }
     }
 }
 
