@@ -193,7 +193,8 @@ def about(options, commands):
             versions[name] = found[1] if found else "unknown"
     return {
         "date": datetime.date.today().isoformat(),
-        "command": shlex.join(["compare.py", *sys.argv[1:]]),
+        # Where the peers are installed does not matter.
+        "command": re.sub(r" --venv[ =]\S+", "", shlex.join(["compare.py", *sys.argv[1:]])),
         "cpu": cpu.get("model name", platform.processor()),
         "cores": len(os.sched_getaffinity(0)),
         "simd": [flag for flag in cpu.get("flags", "").split() if simd.match(flag)],

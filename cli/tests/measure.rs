@@ -41,6 +41,11 @@ fn explain_names_every_layer_and_its_times_add_up() {
         let flops: u64 =
             operations.iter().map(|operation| operation["flops"].as_u64().unwrap()).sum();
         assert_eq!(report["flops"].as_u64().unwrap(), flops);
+        // Twice the multiplications of forward and dW, and of dX but for the first layer.
+        let layers: &[u64] =
+            if model == "cnn" { &[36_000, 22_500, 2_500] } else { &[156_800, 2_000] };
+        let products = 3 * layers.iter().sum::<u64>() - layers[0];
+        assert_eq!(flops, 2 * products * report["batch_size"].as_u64().unwrap());
     }
 }
 

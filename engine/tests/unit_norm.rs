@@ -197,6 +197,8 @@ fn wrong_lengths_and_blocks_that_are_not_full_are_errors() {
     assert!(merge(3, 4).is_ok());
     is_length(merge(3, 5));
     is_length(merge(5, 3));
+    assert!(matches!(merge(2, 3), Err(Error::Invalid { .. })));
+    assert!(matches!(merge(0, usize::MAX), Err(Error::Invalid { .. })));
     assert!(matches!(merge(usize::MAX, 3), Err(Error::Overflow { .. })));
     let cx = Context::serial();
     is_length(sum_units(&cx, 3, &x, 5, &mut y[..3]));

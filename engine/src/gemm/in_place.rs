@@ -106,10 +106,10 @@ impl Kernel for Part<'_> {
                         beta: if depth_block == 0 { *beta } else { 1.0 },
                         epilogue: None,
                     };
-                    // SAFETY: `Matrix::new` has checked that all elements of A and B lie within their
-                    // slices, and `run` that B's are contiguous in each row; the k-th of `whole`
-                    // vectors ends at most k row strides behind the first, which leaves as many
-                    // before the end of B's slice. The elements of C lie within it, as `run` has
+                    // All elements of A and B lie within their slices, as `Matrix::new` has checked, and
+                    // B's are contiguous in each row; the k-th of `whole` vectors ends at most k row
+                    // strides behind the first, which leaves as many before the end of B's slice.
+                    // SAFETY: so A and B may be read. The elements of C lie within it, as `run` has
                     // asserted, and are this task's.
                     unsafe { tile(simd, rows.len(), vectors, &t) };
                 }

@@ -115,6 +115,7 @@ impl Team {
         // Releases the stores above to those who take a task. Sequentially consistent with the sleepers'
         // counting, so that either this thread sees a sleeper or the sleeper sees the tasks.
         shared.remaining.store(tasks, Ordering::SeqCst);
+        // From here to the end of the wait nothing panics: helpers use `f` and `job`.
         self.call_helpers(tasks - 1);
         // SAFETY: the tasks taken are those of this loop, whose job lives until the end of this function.
         while shared.take().is_some_and(|task| unsafe { shared.run_task(task) }) {}
@@ -187,7 +188,12 @@ impl Shared {
             }
         };
         if let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {
-            *self.panic.lock().unwrap_or_else(PoisonError::into_inner) = Some(panic);
+            let mut first = self.panic.lock().unwrap_or_else(PoisonError::into_inner);
+            // Dropping a payload may panic, which must not happen while tasks of the loop are running.
+            match *first {
+                Some(_) => std::mem::forget(panic),
+                None => *first = Some(panic),
+            }
         }
         // Release: what the task has written is seen by the caller of the loop.
         self.unfinished.fetch_sub(1, Ordering::Release);

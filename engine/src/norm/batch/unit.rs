@@ -107,7 +107,7 @@ pub fn gradient_constants(
 /// `out = Σ values[u · stride ..][.. out.len()]` over `units` units, in order.
 ///
 /// # Errors
-/// [`Error::Length`] if the values end before the last unit does.
+/// [`Error::Length`] if the values end before the last unit does, [`Error::Invalid`] if units overlap.
 pub fn sum_units(
     cx: &Context,
     units: usize,
@@ -134,6 +134,15 @@ fn check_units(
     stride: usize,
     len: usize,
 ) -> Result<(), Error> {
+    if units > 1 && stride < len {
+        let found = format!("{stride} for {len} values");
+        return Err(Error::Invalid {
+            op: OP,
+            what: "the stride",
+            expected: "at least a unit's",
+            found,
+        });
+    }
     let before_last = units.saturating_sub(1).checked_mul(stride);
     let end = before_last.and_then(|start| start.checked_add(len));
     let end = end.ok_or(Error::Overflow { op: OP, what })?;
@@ -190,7 +199,8 @@ impl UnitNorm {
     /// `stride` floats apart. All units are as large as this one.
     ///
     /// # Errors
-    /// [`Error::Length`] if the moments end before the last unit's do or an output is too short.
+    /// [`Error::Length`] if the moments end before the last unit's do or an output is too short,
+    /// [`Error::Invalid`] if those of two units overlap.
     pub fn merge_moments(
         &self,
         isa: Isa,
@@ -208,7 +218,7 @@ impl UnitNorm {
             let outputs = [mean, &mut *variance, distance, within];
             isa.run(Merge { runs, outputs });
         });
-        let count = (units * self.spatial) as f32;
+        let count = (units as f64 * self.spatial as f64) as f32;
         variance.iter_mut().for_each(|squares| *squares /= count);
         Ok(())
     }
