@@ -2,8 +2,8 @@
 
 use crate::{Call, Case, ConvShape, Kind, Library, Pass, context, signed};
 use loupe_engine::conv::{
-    Conv2dParameters, InterleavedConv2d, conv2d, conv2d_backward_input, conv2d_backward_weight,
-    deinterleave, interleave,
+    Conv2dParameters, InterleavedConv2d, Then, conv2d, conv2d_backward_input,
+    conv2d_backward_weight, deinterleave, interleave,
 };
 use loupe_engine::gemm::{Backend, GemmOptions, Matrix, MatrixMut, gemm};
 use loupe_engine::norm::batch::sum_units;
@@ -171,10 +171,10 @@ fn interleaved(cx: Context, shape: &ConvShape, pass: Pass) -> Call {
         Pass::Forward => {
             let mut packed = vec![0.0; conv.packed_forward_len()];
             let forward = once(dy.len(), move |y| {
-                conv.pack_forward(isa, &weight, Some(&bias), &mut packed)?;
+                conv.pack_forward(isa, &weight, Some(&bias), None, &mut packed)?;
                 cx.threads().for_each_chunk(units, work, [(y, output_len)], |unit, [y]| {
                     let x = &x[unit * input_len..][..input_len];
-                    conv.forward(isa, &packed, x, 1.0, y, None).expect("shapes fit");
+                    conv.forward(isa, &packed, x, 1.0, y, Then::Nothing).expect("shapes fit");
                 });
                 Ok(())
             });
@@ -200,7 +200,7 @@ fn interleaved(cx: Context, shape: &ConvShape, pass: Pass) -> Call {
                 cx.threads().for_each_chunk(units, work, chunks, |unit, [sums]| {
                     let x = &x[unit * input_len..][..input_len];
                     let dy = &dy[unit * output_len..][..output_len];
-                    conv.backward_weight(isa, x, dy, sums).expect("shapes fit");
+                    conv.backward_weight(isa, x, None, dy, sums).expect("shapes fit");
                 });
                 sum_units(&cx, units, &sums, dweight.len(), dweight)
             })

@@ -85,12 +85,12 @@ pub fn scratch_bytes() -> usize {
     SCRATCH_LEN.load(Ordering::Relaxed) * size_of::<f32>()
 }
 
-/// Calls `f` with `len` floats of unspecified content.
+/// Calls `f` with `len` floats of unspecified content, at the beginning of a cache line.
 ///
 /// They belong to the thread and are kept for its next call, so repeated calls allocate nothing. A
 /// call from within `f` is given other memory, which is kept too.
 #[inline]
-pub(crate) fn with_scratch<R>(len: usize, f: impl FnOnce(&mut [f32]) -> R) -> R {
+pub fn with_scratch<R>(len: usize, f: impl FnOnce(&mut [f32]) -> R) -> R {
     let mut free = SCRATCH.take();
     let mut buffer = free.pop().unwrap_or_default();
     SCRATCH.set(free);

@@ -45,7 +45,7 @@ pub mod reference;
 mod simd;
 mod threads;
 
-pub use buffer::Buffer;
+pub use buffer::{Buffer, with_scratch};
 pub use context::Context;
 pub use error::Error;
 pub use simd::{Isa, LANES, Tier};

@@ -1,9 +1,10 @@
 //! Convolution on every tier and on one and three threads, against the f64 oracle.
 
 use loupe_engine::conv::{
-    Conv2d, Conv2dFused, Conv2dOptions, Conv2dParameters, InterleavedConv2d, conv2d,
+    Conv2d, Conv2dFused, Conv2dOptions, Conv2dParameters, InterleavedConv2d, Then, conv2d,
     conv2d_backward_input, conv2d_backward_weight, conv2d_fused, deinterleave, interleave,
 };
+use loupe_engine::norm::batch::{UnitConstants, UnitLayout, UnitNorm};
 use loupe_engine::reference::batch_norm::{BatchNorm, batch_statistics};
 use loupe_engine::reference::compare::{
     Tolerance, assert_bits, assert_close, check_bits, magnitudes, widen,
@@ -36,6 +37,7 @@ impl Results {
     }
 }
 
+#[derive(Clone)]
 struct Inputs {
     x: Vec<f32>,
     weight: Vec<f32>,
@@ -96,6 +98,35 @@ impl Problem {
     /// [`Problem::run`] on interleaved images.
     fn run_interleaved(&self, cx: &Context, inputs: &Inputs) -> Results {
         let conv = InterleavedConv2d::new(self.geometry()).unwrap();
+        self.run_units(cx, &conv, inputs, None)
+    }
+
+    /// The same, for images that a normalisation makes of others.
+    fn run_normalized(&self, cx: &Context, inputs: &Inputs) -> Results {
+        let conv = InterleavedConv2d::of_normalized(self.geometry()).unwrap();
+        let of = |first: f32, second: f32| {
+            let channel = |c| if c % 2 == 0 { first } else { second };
+            (0..self.options.in_channels).map(channel).collect::<Vec<f32>>()
+        };
+        // Powers of 2 cost no digits.
+        let (mean, scale, bias) = (of(0.25, -0.5), of(2.0, -0.5), of(-0.25, 0.5));
+        let input = UnitConstants { mean: &mean, scale: &scale, bias: &bias };
+        let mut before = inputs.x.clone();
+        let plane = self.size[0] * self.size[1];
+        for (i, x) in before.chunks_exact_mut(plane).enumerate() {
+            let c = i % mean.len();
+            x.iter_mut().for_each(|x| *x = (*x - bias[c]) / scale[c] + mean[c]);
+        }
+        self.run_units(cx, &conv, &Inputs { x: before, ..inputs.clone() }, Some(input))
+    }
+
+    fn run_units(
+        &self,
+        cx: &Context,
+        conv: &InterleavedConv2d,
+        inputs: &Inputs,
+        input: Option<UnitConstants<'_>>,
+    ) -> Results {
         let Inputs { x, weight, bias, dy } = inputs;
         let [image_in, image_out] = [conv.geometry().input_len(), conv.geometry().output_len()];
         let isa = cx.isa();
@@ -115,29 +146,36 @@ impl Problem {
         };
         let (x, dy) = (turned(x, image_in), turned(dy, image_out));
         let (mut y, mut dx) = (vec![f32::NAN; dy.len()], vec![f32::NAN; x.len()]);
-        let mut dweight = vec![0.0; weight.len()];
+        let (mut sums, mut dweight) = (vec![0.0; conv.sums_len()], vec![f32::NAN; weight.len()]);
         let mut forward = vec![f32::NAN; conv.packed_forward_len()];
         let mut backward = vec![f32::NAN; conv.packed_backward_len()];
-        conv.pack_forward(isa, weight, self.bias.then_some(bias), &mut forward).unwrap();
+        conv.pack_forward(isa, weight, self.bias.then_some(bias), input, &mut forward).unwrap();
         conv.pack_backward(isa, weight, &mut backward).unwrap();
-        let (input, output) = (conv.input_len(), conv.output_len());
-        let x_units = x.chunks(input).zip(dx.chunks_mut(input));
-        let y_units = dy.chunks(output).zip(y.chunks_mut(output));
+        let (input_len, output_len) = (conv.input_len(), conv.output_len());
+        let x_units = x.chunks(input_len).zip(dx.chunks_mut(input_len));
+        let y_units = dy.chunks(output_len).zip(y.chunks_mut(output_len));
         for ((x, dx), (dy, y)) in x_units.zip(y_units) {
-            conv.forward(isa, &forward, x, 1.0, y, None).unwrap();
+            conv.forward(isa, &forward, x, 1.0, y, Then::Nothing).unwrap();
             conv.backward_input(isa, &backward, dy, dx).unwrap();
-            conv.backward_weight(isa, x, dy, &mut dweight).unwrap();
+            conv.backward_weight(isa, x, input.map(|input| input.mean), dy, &mut sums).unwrap();
         }
+        conv.unpack_weight(&sums, input, &mut dweight).unwrap();
         let (y, dx) = (back(&y, image_out), back(&dx, image_in));
         Results { y, dx, dweight, dbias: Vec::new() }
     }
 
     /// Checks every tier against the oracle, and that threads do not change a bit.
     fn check(&self, three: &Threads) {
-        self.check_with(three, Problem::run);
+        self.check_with(three, 0.0, Problem::run);
     }
 
-    fn check_with(&self, three: &Threads, run: impl Fn(&Problem, &Context, &Inputs) -> Results) {
+    /// `more` is the magnitude of what the x that is seen is computed from, beyond its own.
+    fn check_with(
+        &self,
+        three: &Threads,
+        more: f64,
+        run: impl Fn(&Problem, &Context, &Inputs) -> Results,
+    ) {
         let (dims, inputs) = (self.dims(), self.inputs());
         let [ho, wo] = [dims.out_height(), dims.out_width()];
         assert_eq!(self.geometry().output_size(), [ho, wo]);
@@ -149,7 +187,8 @@ impl Problem {
         };
         let wide = [&inputs.x, &inputs.weight, &inputs.bias, &inputs.dy].map(|v| widen(v));
         let expected = judge(&wide[0], &wide[1], &wide[2], &wide[3]);
-        let size = wide.each_ref().map(|v| magnitudes(v));
+        let mut size = wide.each_ref().map(|v| magnitudes(v));
+        size[0].iter_mut().for_each(|x| *x += more);
         let magnitude = judge(&size[0], &size[1], &size[2], &size[3]);
         let kernel = dims.kernel[0] * dims.kernel[1];
         let terms = [
@@ -226,7 +265,9 @@ proptest! {
         seed in any::<u64>(),
     ) {
         let problem = Problem { batch: units * 16, options, size, bias, seed };
-        problem.check_with(&Threads::serial(), Problem::run_interleaved);
+        problem.check_with(&Threads::serial(), 0.0, Problem::run_interleaved);
+        // x, mean and bias: n = (x - mean) · scale + bias, both at most 1/2.
+        problem.check_with(&Threads::serial(), 2.0, Problem::run_normalized);
     }
 }
 
@@ -243,7 +284,9 @@ fn large_interleaved_problems() {
     ];
     for (n, (batch, options, size)) in cases.into_iter().enumerate() {
         let problem = Problem { batch, options, size, bias: true, seed: n as u64 };
-        problem.check_with(&Threads::serial(), Problem::run_interleaved);
+        problem.check_with(&Threads::serial(), 0.0, Problem::run_interleaved);
+        // x, mean and bias: n = (x - mean) · scale + bias, both at most 1/2.
+        problem.check_with(&Threads::serial(), 2.0, Problem::run_normalized);
     }
 }
 
@@ -337,15 +380,15 @@ fn fused_activation_and_moments_of_interleaved_images() {
     let conv = InterleavedConv2d::new(geometry.clone()).unwrap();
     for isa in Isa::available() {
         let mut packed = vec![f32::NAN; conv.packed_forward_len()];
-        conv.pack_forward(isa, &inputs.weight, Some(&inputs.bias), &mut packed).unwrap();
+        conv.pack_forward(isa, &inputs.weight, Some(&inputs.bias), None, &mut packed).unwrap();
         let mut x = vec![f32::NAN; inputs.x.len()];
         interleave(isa, geometry.input_len(), &inputs.x, &mut x).unwrap();
         let (mut y, mut mean, mut squares) =
             (vec![f32::NAN; inputs.dy.len()], [f32::NAN; 10], [f32::NAN; 10]);
-        let moments = Some([&mut mean[..], &mut squares[..]]);
+        let moments = Then::Measure([&mut mean[..], &mut squares[..]]);
         conv.forward(isa, &packed, &x, 0.02, &mut y, moments).unwrap();
         let mut plain = vec![f32::NAN; y.len()];
-        conv.forward(isa, &packed, &x, 1.0, &mut plain, None).unwrap();
+        conv.forward(isa, &packed, &x, 1.0, &mut plain, Then::Nothing).unwrap();
         let leaky: Vec<f32> = plain.iter().map(|&x| if x > 0.0 { x } else { x * 0.02 }).collect();
         assert_bits("y", &y, &leaky);
 
@@ -357,6 +400,21 @@ fn fused_activation_and_moments_of_interleaved_images() {
         let variance = squares.map(|squares| squares / (16 * spatial) as f32);
         assert_close("mean", &mean, &expected.mean, &Tolerance::abs_rel(0.0, 1e-6));
         assert_close("variance", &variance, &expected.variance, &Tolerance::abs_rel(0.0, 2e-5));
+
+        // Normalising at once gives the bits of a pass of its own.
+        let constants = UnitConstants {
+            mean: &mean,
+            scale: &[0.5, 2.0].repeat(5),
+            bias: &[-1.0, 3.0].repeat(5),
+        };
+        let mut normalized = vec![f32::NAN; y.len()];
+        conv.forward(isa, &packed, &x, 0.02, &mut normalized, Then::Normalize(constants)).unwrap();
+        let unit = UnitNorm { layout: UnitLayout::Rows, channels: 10, spatial: 16 * spatial };
+        unit.normalize(isa, &y, constants, &mut plain).unwrap();
+        assert_bits("normalised", &normalized, &plain);
+        let short = UnitConstants { scale: &[1.0; 9], ..constants };
+        let error = conv.forward(isa, &packed, &x, 0.02, &mut y, Then::Normalize(short));
+        assert!(matches!(error, Err(Error::Length { expected: 10, found: 9, .. })));
     }
 }
 

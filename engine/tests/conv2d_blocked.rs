@@ -1,6 +1,9 @@
 //! Convolution of blocked images on every tier, against the f64 oracle.
 
-use loupe_engine::conv::{BlockedConv2d, BlockedInput, Conv2d, Conv2dOptions, block, unblock};
+use loupe_engine::conv::{
+    BlockedConv2d, BlockedInput, Conv2d, Conv2dOptions, Then, block, unblock,
+};
+use loupe_engine::norm::batch::{UnitConstants, UnitLayout, UnitNorm};
 use loupe_engine::reference::compare::{Tolerance, assert_bits, assert_close, magnitudes, widen};
 use loupe_engine::reference::conv2d as oracle;
 use loupe_engine::reference::random::Random;
@@ -116,11 +119,21 @@ impl Problem {
         let mut y = poison(conv.output_len());
         let width = outputs.next_multiple_of(LANES);
         let (mut mean, mut squares) = (poison(width), poison(width));
-        let moments = Some([&mut mean[..], &mut squares[..]]);
+        let moments = Then::Measure([&mut mean[..], &mut squares[..]]);
         conv.forward(isa, &packed, &x[0], self.slope, &mut y, moments).unwrap();
         let mut without = poison(y.len());
-        conv.forward(isa, &packed, &x[0], self.slope, &mut without, None).unwrap();
+        conv.forward(isa, &packed, &x[0], self.slope, &mut without, Then::Nothing).unwrap();
         assert_bits("y without moments", &without, &y);
+        // Normalising at once gives the bits of a pass of its own.
+        let [scale, shift] = [0.5, -3.0].map(|value| vec![value; width]);
+        let constants = UnitConstants { mean: &mean, scale: &scale, bias: &shift };
+        let (mut normalized, mut apart) = (poison(y.len()), poison(y.len()));
+        let then = Then::Normalize(constants);
+        conv.forward(isa, &packed, &x[0], self.slope, &mut normalized, then).unwrap();
+        let unit =
+            UnitNorm { layout: UnitLayout::Blocks, channels: width, spatial: y.len() / width };
+        unit.normalize(isa, &y, constants, &mut apart).unwrap();
+        assert_bits("normalised y", &normalized, &apart);
 
         let mut packed = poison(conv.packed_backward_len());
         let dx = match self.input {
@@ -267,7 +280,7 @@ fn moments_far_from_zero() {
         conv.pack_forward(isa, &[1.0, 1.0, 2.0], Some(&bias), &mut packed).unwrap();
         let mut y = vec![f32::NAN; conv.output_len()];
         let (mut mean, mut squares) = ([f32::NAN; 16], [f32::NAN; 16]);
-        let moments = Some([&mut mean[..], &mut squares[..]]);
+        let moments = Then::Measure([&mut mean[..], &mut squares[..]]);
         conv.forward(isa, &packed, &x, 1.0, &mut y, moments).unwrap();
         assert_eq!(mean[..4], [0.5, 1e6 + 0.5, -1e6 + 1.0, 0.0], "{isa:?}");
         assert_eq!(squares[..4], [7.5, 7.5, 30.0, 0.0], "{isa:?}");
@@ -302,16 +315,25 @@ fn wrong_lengths_are_errors() {
     refused(conv.pack_backward(isa, &weight, &mut back[..192]), "the weight", 24);
     refused(conv.pack_backward(isa, w, &mut back), "the packed weight", 192);
 
-    let forward = |p: &[f32], x: &[f32], y: &mut [f32]| conv.forward(isa, p, x, 1.0, y, None);
+    let forward =
+        |p: &[f32], x: &[f32], y: &mut [f32]| conv.forward(isa, p, x, 1.0, y, Then::Nothing);
     refused(forward(&packed, &x[..320], &mut y[..192]), "the packed weight", 144);
     refused(forward(&packed[..144], &x, &mut y[..192]), "x", 320);
     refused(forward(&packed[..144], &x[..320], &mut y), "y", 192);
     let (mut mean, mut squares) = ([0.0; 17], [0.0; 17]);
     let (p, image) = (&packed[..144], &x[..320]);
-    let moments = Some([&mut mean[..], &mut squares[..16]]);
-    refused(conv.forward(isa, p, image, 1.0, &mut y[..192], moments), "the mean", 16);
-    let moments = Some([&mut mean[..16], &mut squares[..]]);
-    refused(conv.forward(isa, p, image, 1.0, &mut y[..192], moments), "the squares", 16);
+    let moments = Then::Measure([&mut mean[..], &mut squares[..16]]);
+    refused(
+        conv.forward(isa, p, image, 1.0, &mut y[..192], moments),
+        "a number of each channel",
+        16,
+    );
+    let moments = Then::Measure([&mut mean[..16], &mut squares[..]]);
+    refused(
+        conv.forward(isa, p, image, 1.0, &mut y[..192], moments),
+        "a number of each channel",
+        16,
+    );
 
     let input = |p: &[f32], dz: &[f32], dx: &mut [f32]| conv.backward_input(isa, p, dz, dx);
     refused(input(&back, &y[..192], &mut x[..320]), "the packed weight", 192);

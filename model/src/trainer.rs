@@ -40,6 +40,7 @@ pub struct Trainer {
 #[derive(Debug)]
 struct Prepared {
     plan: Plan,
+    /// For those who write them here.
     targets: Buffer,
 }
 
@@ -86,12 +87,22 @@ impl Trainer {
     /// [`Error::Spec`] if there is one value per channel to normalise. The network is then unchanged,
     /// but for running statistics.
     pub fn step(&mut self, inputs: &[f32], targets: &[f32]) -> Result<f32, Error> {
+        self.step_probed(inputs, targets, Probe::default())
+    }
+
+    /// [`Trainer::step`], whose operations `probe` times.
+    pub(crate) fn step_probed(
+        &mut self,
+        inputs: &[f32],
+        targets: &[f32],
+        probe: Probe<'_>,
+    ) -> Result<f32, Error> {
         let input_len: usize = self.network.spec().input.iter().product();
         let batch = inputs.len() / input_len;
-        let prepared = self.prepare(batch)?;
+        let Prepared { plan, targets: own } = self.prepare(batch)?;
         let lengths = [
-            ("the inputs", prepared.plan.input_mut().len(), inputs.len()),
-            ("the targets", prepared.targets.len(), targets.len()),
+            ("the inputs", plan.input_mut().len(), inputs.len()),
+            ("the targets", own.len(), targets.len()),
         ];
         for (what, expected, found) in lengths {
             if expected != found {
@@ -99,11 +110,7 @@ impl Trainer {
                 return Err(loupe_engine::Error::Length { op, what, expected, found }.into());
             }
         }
-        self.step_with(batch, |x, t| {
-            x.copy_from_slice(inputs);
-            t.copy_from_slice(targets);
-            Ok(())
-        })
+        self.run(batch, Some([inputs, targets]), probe)
     }
 
     /// [`Trainer::step`] on a batch that `fill` writes: inputs `[N, …]` and targets `[N, outputs]`, for
@@ -116,29 +123,33 @@ impl Trainer {
         batch: usize,
         fill: impl FnOnce(&mut [f32], &mut [f32]) -> Result<(), Error>,
     ) -> Result<f32, Error> {
-        self.step_probed(batch, fill, Probe::default())
+        let Prepared { plan, targets } = self.prepare(batch)?;
+        fill(plan.input_mut(), targets)?;
+        self.run(batch, None, Probe::default())
     }
 
-    /// [`Trainer::step_with`], whose operations `probe` times.
-    pub(crate) fn step_probed(
+    /// A step on the given inputs and targets, or on what the prepared buffers hold.
+    fn run(
         &mut self,
         batch: usize,
-        fill: impl FnOnce(&mut [f32], &mut [f32]) -> Result<(), Error>,
+        given: Option<[&[f32]; 2]>,
         probe: Probe<'_>,
     ) -> Result<f32, Error> {
-        self.prepare(batch)?;
         let Trainer { cx, network, loss, optimizer, gradients, prepared } = self;
         let Prepared { plan, targets } =
             prepared.iter_mut().find(|prepared| prepared.plan.batch() == batch).expect("prepared");
         let cx = probe.context().unwrap_or(cx);
-        probe.time(What::Fill.of_all(), || fill(plan.input_mut(), targets))?;
-        plan.forward_training(cx, network, probe)?;
+        let (inputs, targets) = match given {
+            Some([inputs, targets]) => (Some(inputs), targets),
+            None => (None, &**targets),
+        };
+        plan.forward_training(cx, network, inputs, probe)?;
         let (output, gradient) = plan.output_and_gradient();
         let outputs = output.len() / batch;
         let value = probe.time(What::Loss.of_all(), || {
             loss.evaluate(cx, outputs, output, targets, Some(gradient))
         })?;
-        plan.backward(cx, network, gradients, probe)?;
+        plan.backward(cx, network, inputs, gradients, probe)?;
         probe.time(What::Update.of_all(), || {
             optimizer.step(cx, &mut network.parameters, gradients)
         })?;

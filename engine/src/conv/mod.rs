@@ -16,6 +16,7 @@ mod im2col;
 mod interleaved;
 mod kernel;
 mod planes;
+mod then;
 
 pub use blocked::{BlockedConv2d, BlockedInput, block, unblock};
 pub use conv2d::{
@@ -25,3 +26,4 @@ pub use conv2d::{
 pub use geometry::{Conv2d, Conv2dOptions};
 pub use im2col::{col2im, im2col};
 pub use interleaved::{InterleavedConv2d, deinterleave, interleave};
+pub use then::Then;

@@ -60,7 +60,9 @@ impl Description<'_> {
         match (what, norm) {
             (_, None) => layers,
             (_, Some(norm)) if norm == layers.start => layers,
-            (What::Normalize | What::NormGradient, Some(norm)) => norm..layers.end,
+            (What::Normalize | What::NormalizeAgain | What::NormGradient, Some(norm)) => {
+                norm..layers.end
+            }
             (_, Some(norm)) => layers.start..norm,
         }
     }
@@ -86,13 +88,11 @@ impl Description<'_> {
             self.units.unwrap_or(Units { images: 0, units: 0, runs: 0 });
         let (units, runs) = (units as u64, runs as u64);
         let floats = match what {
-            What::Fill => 2 * (inputs + outputs),
-            What::Load => 2 * inputs,
+            What::Load | What::LoadAgain => 2 * inputs,
             What::Store | What::LoadGradient => 2 * outputs,
             What::Loss => 3 * outputs,
-            What::Forward | What::InputGradient | What::WeightGradient | What::Normalize => {
-                x + y + weight
-            }
+            What::Forward | What::InputGradient | What::WeightGradient => x + y + weight,
+            What::Normalize | What::NormalizeAgain => x + y + weight,
             What::Statistics | What::BiasGradient => y,
             What::Layout | What::LayoutGradient | What::NormSums => 2 * y,
             What::ActivationGradient | What::NormGradient => 3 * y,
@@ -109,7 +109,7 @@ impl Description<'_> {
 
     fn path(&self, what: What, layers: &Range<usize>) -> &'static str {
         match what {
-            What::Fill | What::Loss => "whole batch",
+            What::Loss => "whole batch",
             What::Update => "all parameters",
             What::Waiting => "at the end of rounds",
             What::Pack | What::PackBackward => "for the kernels",
@@ -195,13 +195,14 @@ fn weights(layer: &Layer) -> u64 {
 
 fn name(what: What) -> &'static str {
     match what {
-        What::Fill => "copy batch",
         What::Pack => "pack weights",
         What::Load => "load inputs",
         What::Forward => "forward",
         What::Statistics => "statistics",
         What::MergeStatistics => "merge statistics",
         What::Normalize => "normalise",
+        What::LoadAgain => "load inputs again",
+        What::NormalizeAgain => "normalise again",
         What::Layout => "change layout",
         What::Store => "store outputs",
         What::Loss => "loss",

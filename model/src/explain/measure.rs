@@ -136,12 +136,7 @@ fn measure(
     let record = Record::new(cx, nodes);
     let mut step = |probe| {
         let started = Instant::now();
-        let fill = |x: &mut [f32], t: &mut [f32]| {
-            x.copy_from_slice(&inputs);
-            t.copy_from_slice(&targets);
-            Ok(())
-        };
-        trainer.step_probed(options.batch, fill, probe)?;
+        trainer.step_probed(&inputs, &targets, probe)?;
         Ok::<_, Error>(started.elapsed().as_nanos() as f64)
     };
     let mut times = Times { plain: Vec::new(), timed: Vec::new(), operations: Vec::new() };

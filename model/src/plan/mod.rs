@@ -73,6 +73,8 @@ pub(crate) struct Units {
 /// What a forward pass reads besides the values.
 struct Forward<'a> {
     cx: &'a Context,
+    /// `[N, …]`; none if they were written to the plan.
+    inputs: Option<&'a [f32]>,
     parameters: &'a [f32],
     /// The network's.
     version: u64,
@@ -91,6 +93,8 @@ enum Statistics<'a> {
 /// What a backward pass reads and writes besides the values.
 struct Backward<'a> {
     cx: &'a Context,
+    /// Those of the forward pass.
+    inputs: Option<&'a [f32]>,
     parameters: &'a [f32],
     gradients: &'a mut [f32],
     probe: Probe<'a>,
@@ -188,6 +192,7 @@ impl Plan {
         let probe = Probe::default();
         self.forward(Forward {
             cx,
+            inputs: None,
             parameters: &network.parameters,
             version: network.version(),
             statistics,
@@ -197,20 +202,25 @@ impl Plan {
     }
 
     /// A forward pass by batch statistics that moves the running ones and keeps what the backward
-    /// pass needs.
+    /// pass needs. The inputs `[N, …]` are the given ones, or those in the plan.
+    ///
+    /// # Panics
+    /// If the given ones are not N inputs.
     pub(crate) fn forward_training(
         &mut self,
         cx: &Context,
         network: &mut Network,
+        inputs: Option<&[f32]>,
         probe: Probe<'_>,
     ) -> Result<(), Error> {
         self.check_network(network)?;
         self.check_batch_statistics()?;
+        self.check_inputs(inputs);
         network.touch();
         let version = network.version();
         let statistics = Statistics::Training(&mut network.statistics);
         let parameters = &network.parameters;
-        self.forward(Forward { cx, parameters, version, statistics, probe })?;
+        self.forward(Forward { cx, inputs, parameters, version, statistics, probe })?;
         network.batches_tracked = network.batches_tracked.saturating_add(1);
         Ok(())
     }
@@ -223,18 +233,21 @@ impl Plan {
     }
 
     /// Writes the gradient by every parameter, given the one by the outputs in
-    /// [`Plan::output_and_gradient`]. The gradient by the input is not computed.
+    /// [`Plan::output_and_gradient`] and the inputs of the forward pass. The gradient by the inputs is
+    /// not computed.
     ///
     /// # Panics
-    /// If the plan was not made for training.
+    /// If the plan was not made for training, or the inputs are not N.
     pub(crate) fn backward(
         &mut self,
         cx: &Context,
         network: &Network,
+        inputs: Option<&[f32]>,
         gradients: &mut [f32],
         probe: Probe<'_>,
     ) -> Result<(), Error> {
-        let pass = Backward { cx, parameters: &network.parameters, gradients, probe };
+        self.check_inputs(inputs);
+        let pass = Backward { cx, inputs, parameters: &network.parameters, gradients, probe };
         match &mut self.body {
             Body::Layers(plan) => plan.backward(pass, &self.output_gradient),
             Body::Units(plan) => plan.backward(pass, &self.output_gradient),
@@ -265,6 +278,11 @@ impl Plan {
     fn check_network(&self, network: &Network) -> Result<(), Error> {
         let same = std::ptr::eq(&*self.spec, network.spec()) || *self.spec == *network.spec();
         if same { Ok(()) } else { Err(Error::OtherNetwork) }
+    }
+
+    fn check_inputs(&mut self, inputs: Option<&[f32]>) {
+        let len = self.input_mut().len();
+        assert!(inputs.is_none_or(|inputs| inputs.len() == len), "inputs of one batch");
     }
 
     fn check_batch_statistics(&self) -> Result<(), Error> {

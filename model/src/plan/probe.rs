@@ -18,8 +18,6 @@ pub(crate) struct Op {
 /// What is done, in the order of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum What {
-    /// The batch is written to the plan.
-    Fill,
     Pack,
     /// The inputs are brought into the layout of units.
     Load,
@@ -40,6 +38,9 @@ pub(crate) enum What {
     MergeNormSums,
     NormGradient,
     PackBackward,
+    /// What the forward pass did not keep is made again.
+    LoadAgain,
+    NormalizeAgain,
     InputGradient,
     WeightGradient,
     BiasGradient,
@@ -56,7 +57,6 @@ impl What {
     const ALL: [What; What::COUNT] = {
         use What::*;
         [
-            Fill,
             Pack,
             Load,
             Forward,
@@ -73,6 +73,8 @@ impl What {
             MergeNormSums,
             NormGradient,
             PackBackward,
+            LoadAgain,
+            NormalizeAgain,
             InputGradient,
             WeightGradient,
             BiasGradient,
@@ -203,7 +205,7 @@ impl Record {
             parts: (0..len).map(|_| Part::default()).collect(),
             step: Mutex::new(Step { operations: vec![Measured::default(); len], overhead: 0.0 }),
         };
-        let (probe, op) = (Probe::new(&record), What::Fill.of_all());
+        let (probe, op) = (Probe::new(&record), What::Pack.of_all());
         record.costs = Costs {
             look: nanos(|| _ = std::hint::black_box(Instant::now())),
             time: nanos(|| probe.time(op, || {})),

@@ -5,12 +5,14 @@
 //! is the other with the two lists exchanged.
 
 use super::table::{Entry, Table};
-use crate::simd::{Kernel, LANES, Simd, leaky_relu};
+use crate::norm::batch::UnitConstants;
+use crate::simd::{Kernel, LANES, Simd, gentle_relu, leaky_relu};
 
 /// Most sums of one vector each that a tile has on any tier.
 const MOST_SUMS: usize = 14;
 
-/// `out[b, result] = act(bias[b] + Σ packed[tap, b] · x[result, tap])` for the vectors b of each result.
+/// `out[b, result] = act(bias[b] + Σ packed[tap, b] · x[result, tap])` for the vectors b of each result; then
+/// normalised, if there are constants.
 pub(super) struct Multiply<'a> {
     pub(super) tables: &'a [Table],
     /// `[taps, width]`
@@ -20,6 +22,8 @@ pub(super) struct Multiply<'a> {
     pub(super) width: usize,
     pub(super) x: &'a [f32],
     pub(super) negative_slope: f32,
+    /// All `[width]`.
+    pub(super) normalize: Option<UnitConstants<'a>>,
     /// `[width / 16, results, 16]`
     pub(super) out: &'a mut [f32],
 }
@@ -29,9 +33,12 @@ impl Kernel for Multiply<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Multiply { tables, packed, bias, width, x, negative_slope, out } = self;
+        let Multiply { tables, packed, bias, width, x, negative_slope, normalize, out } = self;
         let (vectors, plane) = planes(width, out.len());
         assert!(bias.is_empty() || bias.len() == width);
+        if let Some(UnitConstants { mean, scale, bias }) = normalize {
+            assert!([mean, scale, bias].iter().all(|values| values.len() == width));
+        }
         for Table { taps, results } in tables {
             if results.entries().is_empty() {
                 continue;
@@ -47,7 +54,10 @@ impl Kernel for Multiply<'_> {
                 let count = S::TILE_VECTORS.min(vectors - vector);
                 let (at, first) = (vector * LANES, vector * plane);
                 let bias = if bias.is_empty() { None } else { Some(bias[at..].as_ptr()) };
-                let end = End::Activate { bias, negative_slope };
+                let normalize = normalize.map(|UnitConstants { mean, scale, bias }| {
+                    [mean, scale, bias].map(|values| values[at..].as_ptr())
+                });
+                let end = End::Activate { bias, negative_slope, normalize };
                 let mut rest = results.entries();
                 while !rest.is_empty() {
                     let (next, after) = rest.split_at(cut::<S>(count, rest.len()));
@@ -65,7 +75,8 @@ impl Kernel for Multiply<'_> {
                     // SAFETY: a tap's row has `width` floats, of which `count` vectors from `at` on
                     // are read; the number of every tap and result lies within x; a result's vector
                     // lies within each of the `count` planes from `first` on. All this is asserted
-                    // for the last of each list. The bias has `width` floats.
+                    // for the last of each list. The bias and the
+                    // constants have `width` floats.
                     unsafe { tile(simd, count, &t) };
                 }
                 vector += count;
@@ -177,8 +188,9 @@ struct Tile<'a> {
 /// What becomes of the sums.
 #[derive(Clone, Copy)]
 enum End {
-    /// They are added to the bias, go through LeakyReLU, and are written.
-    Activate { bias: Option<*const f32>, negative_slope: f32 },
+    /// They are added to the bias, go through LeakyReLU, are normalised by mean, scale and bias, and
+    /// written.
+    Activate { bias: Option<*const f32>, negative_slope: f32, normalize: Option<[*const f32; 3]> },
     /// They are added to what is there.
     Add,
 }
@@ -216,7 +228,8 @@ unsafe fn tile<S: Simd>(simd: S, vectors: usize, t: &Tile<'_>) {
 /// # Safety
 /// There are N sums. For each term, V vectors are valid for reading, `vector_stride` apart, and one float
 /// of `numbers` for each sum and term. For each sum, V vectors of `out`, `out_stride` apart, are valid for
-/// writing, and for reading if they are added to. A bias is valid for reading V vectors.
+/// writing, and for reading if they are added to. A bias and
+/// constants are valid for reading V vectors.
 #[inline(always)]
 unsafe fn sized_tile<S: Simd, const N: usize, const V: usize>(simd: S, t: &Tile<'_>) {
     let mut acc = [[simd.zero(); V]; N];
@@ -251,13 +264,21 @@ unsafe fn sized_tile<S: Simd, const N: usize, const V: usize>(simd: S, t: &Tile<
         }
     }
     match t.end {
-        End::Activate { negative_slope, .. } => {
+        End::Activate { negative_slope, normalize, .. } => {
             let slope = simd.splat(negative_slope);
-            for n in 0..N {
-                for v in 0..V {
+            for v in 0..V {
+                // SAFETY: the caller promises V vectors of the constants.
+                let constants = normalize
+                    .map(|values| values.map(|values| unsafe { simd.load(values.add(v * LANES)) }));
+                for n in 0..N {
                     let mut y = acc[n][v];
-                    if negative_slope != 1.0 {
+                    if negative_slope > 0.0 && negative_slope < 1.0 {
+                        y = gentle_relu(simd, y, slope);
+                    } else if negative_slope != 1.0 {
                         y = leaky_relu(simd, y, slope);
+                    }
+                    if let Some([mean, scale, bias]) = constants {
+                        y = simd.mul_add(simd.sub(y, mean), scale, bias);
                     }
                     // SAFETY: the caller promises V vectors of `out` for each sum.
                     unsafe { simd.store(y, t.out.add(sums[n].vector + v * t.out_stride)) };

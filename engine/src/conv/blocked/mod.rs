@@ -11,9 +11,9 @@ mod table;
 
 pub use layout::{block, unblock};
 
-use super::Conv2d;
 use super::classes;
 use super::geometry::OP;
+use super::{Conv2d, Then};
 use crate::error::expect_len;
 use crate::moments::lane_moments;
 use crate::simd::{Kernel, LANES, Simd};
@@ -175,8 +175,8 @@ impl BlockedConv2d {
     /// y = LeakyReLU(conv(x) + bias) of one image, for a `negative_slope` of 1 without LeakyReLU. `packed`
     /// is what [`pack_forward`](Self::pack_forward) has written.
     ///
-    /// `moments` become, for each channel of y, the mean over the positions and the sum of the squares of
-    /// the distances from it, `[16 · ceil(O / 16)]` each. Missing lanes of all outputs are 0 if x is finite.
+    /// What `then` measures or normalises by is `[16 · ceil(O / 16)]`. Missing lanes of all outputs are 0 if
+    /// x is finite and the constants there are 0.
     ///
     /// # Errors
     /// [`Error::Length`] if a slice does not have its shape's length.
@@ -187,15 +187,12 @@ impl BlockedConv2d {
         x: &[f32],
         negative_slope: f32,
         y: &mut [f32],
-        moments: Option<[&mut [f32]; 2]>,
+        then: Then<'_>,
     ) -> Result<(), Error> {
         expect_len(OP, "the packed weight", self.packed_forward_len(), packed.len())?;
         expect_len(OP, "x", self.input_len, x.len())?;
         expect_len(OP, "y", self.output_len, y.len())?;
-        if let Some([mean, squares]) = &moments {
-            expect_len(OP, "the mean", self.width, mean.len())?;
-            expect_len(OP, "the squares", self.width, squares.len())?;
-        }
+        let (moments, normalize) = then.parts(OP, self.width)?;
         let (packed, bias) = packed.split_at(self.sums_len());
         isa.run(Multiply {
             tables: &self.forward,
@@ -204,6 +201,7 @@ impl BlockedConv2d {
             width: self.width,
             x,
             negative_slope,
+            normalize,
             out: y,
         });
         if let Some([mean, squares]) = moments {
@@ -240,6 +238,7 @@ impl BlockedConv2d {
             width: self.backward_width,
             x: dz,
             negative_slope: 1.0,
+            normalize: None,
             out: dx,
         });
         Ok(())

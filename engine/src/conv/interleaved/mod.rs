@@ -7,22 +7,28 @@
 //! Every function works on one unit, on the calling thread, so that a caller can do all that a step has
 //! to do with a unit while it is in the cache.
 
-mod kernel;
+mod accumulate;
 mod layout;
+mod multiply;
+mod normalized;
 mod weights;
 
 pub use layout::{deinterleave, interleave};
 
-use super::Conv2d;
 use super::classes::{self, Class};
 use super::geometry::OP;
+use super::{Conv2d, Then};
 use crate::buffer::with_scratch;
 use crate::error::expect_len;
 use crate::gemm::{GemmOptions, Matrix, MatrixMut, gemm};
+use crate::norm::batch::UnitConstants;
 use crate::simd::{Isa, Kernel, LANES, Simd};
 use crate::{Context, Error, Threads};
-use kernel::{Accumulate, Multiply};
+use accumulate::Accumulate;
+use multiply::{Finish, Multiply};
+use normalized::Inputs;
 use weights::{Pack, Weights};
+
 /// A [`Conv2d`] of interleaved images.
 #[derive(Clone, Debug)]
 pub struct InterleavedConv2d {
@@ -31,6 +37,8 @@ pub struct InterleavedConv2d {
     backward: Direction,
     /// For each forward class: where its kernel elements lie in `[C, Kh, Kw]`.
     columns: Vec<Vec<usize>>,
+    /// x is to be normalised first.
+    normalizes: bool,
 }
 
 /// Results that are sums over sources.
@@ -61,6 +69,20 @@ impl InterleavedConv2d {
     /// [`Error::Overflow`] if the image or the kernel is so large that the tables of what meets what
     /// would have more than 2²² entries.
     pub fn new(geometry: Conv2d) -> Result<InterleavedConv2d, Error> {
+        InterleavedConv2d::build(geometry, false)
+    }
+
+    /// The convolution of what a batch normalisation makes of interleaved images, which are normalised as
+    /// they are read: the mean is subtracted from x, the rest is done to weights, bias and sums. That is
+    /// the same but for rounding, and saves a pass over the images and memory for what it would write.
+    ///
+    /// # Errors
+    /// As [`InterleavedConv2d::new`].
+    pub fn of_normalized(geometry: Conv2d) -> Result<InterleavedConv2d, Error> {
+        InterleavedConv2d::build(geometry, true)
+    }
+
+    fn build(geometry: Conv2d, normalizes: bool) -> Result<InterleavedConv2d, Error> {
         let (forward, backward) = (classes::forward(&geometry)?, classes::backward(&geometry)?);
         let kernel_len = geometry.kernel_len();
         let columns = |class: &Class| {
@@ -75,7 +97,7 @@ impl InterleavedConv2d {
             len.checked_mul(LANES)
                 .ok_or(Error::Overflow { op: OP, what: "a unit of 16 images" })?;
         }
-        Ok(InterleavedConv2d { geometry, forward, backward, columns })
+        Ok(InterleavedConv2d { geometry, forward, backward, columns, normalizes })
     }
 
     /// The sizes.
@@ -96,7 +118,7 @@ impl InterleavedConv2d {
     /// Floats that [`InterleavedConv2d::pack_forward`] writes.
     pub fn packed_forward_len(&self) -> usize {
         let channels = self.geometry.options().out_channels;
-        channels * (1 + self.forward.depth())
+        self.biases_len() + self.centres_len() + channels * self.forward.depth()
     }
 
     /// Floats that [`InterleavedConv2d::pack_backward`] writes.
@@ -104,29 +126,52 @@ impl InterleavedConv2d {
         self.geometry.options().in_channels * self.backward.depth()
     }
 
-    /// Bias and weights `[O, C / groups, Kh, Kw]` in the order in which [`InterleavedConv2d::forward`]
-    /// reads them with the same `isa`.
+    /// Bias `[O]` and weights `[O, C / groups, Kh, Kw]` in the order in which
+    /// [`InterleavedConv2d::forward`] reads them with the same `isa`; and `input`, all `[C]`, by which x is
+    /// normalised.
     ///
     /// # Errors
-    /// [`Error::Length`].
+    /// [`Error::Length`]; [`Error::Invalid`] if the convolution is one
+    /// [of normalised images](InterleavedConv2d::of_normalized) and there is no `input`, or the reverse.
     pub fn pack_forward(
         &self,
         isa: Isa,
         weight: &[f32],
         bias: Option<&[f32]>,
+        input: Option<UnitConstants<'_>>,
         packed: &mut [f32],
     ) -> Result<(), Error> {
-        let channels = self.geometry.options().out_channels;
         expect_len(OP, "the weight", self.geometry.weight_len(), weight.len())?;
         expect_len(OP, "the packed weight", self.packed_forward_len(), packed.len())?;
-        let (packed_bias, packed) = packed.split_at_mut(channels);
-        match bias {
-            Some(bias) => {
-                expect_len(OP, "the bias", channels, bias.len())?;
-                packed_bias.copy_from_slice(bias);
-            }
-            None => packed_bias.fill(0.0),
+        if let Some(bias) = bias {
+            expect_len(OP, "the bias", self.geometry.options().out_channels, bias.len())?;
         }
+        self.check_input(input.map(|input| [input.mean, input.scale, input.bias]))?;
+        let (biases, packed) = packed.split_at_mut(self.biases_len());
+        let (centres, packed) = packed.split_at_mut(self.centres_len());
+        let Some(input) = input else {
+            for biases in biases.chunks_exact_mut(self.geometry.options().out_channels) {
+                match bias {
+                    Some(bias) => biases.copy_from_slice(bias),
+                    None => biases.fill(0.0),
+                }
+            }
+            self.pack_weight(isa, weight, packed);
+            return Ok(());
+        };
+        let inputs = Inputs { geometry: &self.geometry, classes: &self.forward.classes, input };
+        inputs.biases(weight, bias, biases);
+        inputs.centres(centres);
+        with_scratch(weight.len(), |scaled| {
+            inputs.scale(weight, scaled);
+            self.pack_weight(isa, scaled, packed);
+        });
+        Ok(())
+    }
+
+    /// The weights behind biases and centres.
+    fn pack_weight(&self, isa: Isa, weight: &[f32], packed: &mut [f32]) {
+        let channels = self.geometry.options().out_channels;
         let rows = self.geometry.group_outputs();
         let weights = Weights {
             weight,
@@ -136,7 +181,6 @@ impl InterleavedConv2d {
         };
         let (classes, groups) = (&self.forward.classes, self.geometry.options().groups);
         isa.run(Pack { classes, groups, rows, weights, packed });
-        Ok(())
     }
 
     /// Weights `[O, C / groups, Kh, Kw]` in the order in which [`InterleavedConv2d::backward_input`]
@@ -163,10 +207,9 @@ impl InterleavedConv2d {
     /// y = LeakyReLU(convolution of x + bias) of one unit, for the weights of
     /// [`InterleavedConv2d::pack_forward`]; slope 1 for no activation. x `[C, H, W, 16]`, y
     /// `[O, Ho, Wo, 16]`. Products with padding are left out, so they are 0 even for a weight that is NaN
-    /// or infinite.
+    /// or infinite, and padding is 0 also where x is normalised.
     ///
-    /// With `moments` the mean of each channel of y and the sum of the squares of its distances from it,
-    /// both `[O]`.
+    /// What `then` measures or normalises by is `[O]`.
     ///
     /// # Errors
     /// [`Error::Length`].
@@ -177,23 +220,23 @@ impl InterleavedConv2d {
         x: &[f32],
         negative_slope: f32,
         y: &mut [f32],
-        moments: Option<[&mut [f32]; 2]>,
+        then: Then<'_>,
     ) -> Result<(), Error> {
         let channels = self.geometry.options().out_channels;
         expect_len(OP, "the packed weight", self.packed_forward_len(), packed.len())?;
         expect_len(OP, "x", self.input_len(), x.len())?;
         expect_len(OP, "y", self.output_len(), y.len())?;
-        for moments in moments.iter().flatten() {
-            expect_len(OP, "the moments", channels, moments.len())?;
-        }
-        let (bias, packed) = packed.split_at(channels);
+        let (moments, normalize) = then.parts(OP, channels)?;
+        let (biases, packed) = packed.split_at(self.biases_len());
+        let (centres, packed) = packed.split_at(self.centres_len());
         isa.run(Product {
             direction: &self.forward,
             groups: self.geometry.options().groups,
             rows: self.geometry.group_outputs(),
+            biases,
+            centres,
             packed,
-            bias,
-            negative_slope,
+            finish: Finish { bias: &[], negative_slope, normalize },
             x,
             out: y,
             moments,
@@ -201,7 +244,7 @@ impl InterleavedConv2d {
         Ok(())
     }
 
-    /// The gradient dx `[C, H, W, 16]` of one unit by x, of dy `[O, Ho, Wo, 16]`, for the weights of
+    /// The gradient dx `[C, H, W, 16]` of one unit by x (by what x becomes when it is normalised), of dy `[O, Ho, Wo, 16]`, for the weights of
     /// [`InterleavedConv2d::pack_backward`].
     ///
     /// # Errors
@@ -220,9 +263,10 @@ impl InterleavedConv2d {
             direction: &self.backward,
             groups: self.geometry.options().groups,
             rows: self.geometry.group_inputs(),
+            biases: &[],
+            centres: &[],
             packed,
-            bias: &[],
-            negative_slope: 1.0,
+            finish: Finish { bias: &[], negative_slope: 1.0, normalize: None },
             x: dy,
             out: dx,
             moments: None,
@@ -230,26 +274,41 @@ impl InterleavedConv2d {
         Ok(())
     }
 
-    /// Adds the gradient by the weight `[O, C / groups, Kh, Kw]` of one unit, x `[C, H, W, 16]` and dy
-    /// `[O, Ho, Wo, 16]`, to `sums`.
+    /// Floats of the sums that [`InterleavedConv2d::backward_weight`] adds to.
+    pub fn sums_len(&self) -> usize {
+        let sums = if self.normalizes { self.biases_len() } else { 0 };
+        self.geometry.weight_len() + sums
+    }
+
+    /// Adds what the gradient by the weight is made of, of one unit, x `[C, H, W, 16]` and dy
+    /// `[O, Ho, Wo, 16]`, to `sums`, which start as zeros. `mean` `[C]` is that of the normalisation, for
+    /// convolutions [of normalised images](InterleavedConv2d::of_normalized).
     ///
     /// # Errors
-    /// [`Error::Length`].
+    /// As [`InterleavedConv2d::pack_forward`].
     pub fn backward_weight(
         &self,
         isa: Isa,
         x: &[f32],
+        mean: Option<&[f32]>,
         dy: &[f32],
         sums: &mut [f32],
     ) -> Result<(), Error> {
         expect_len(OP, "x", self.input_len(), x.len())?;
         expect_len(OP, "dy", self.output_len(), dy.len())?;
-        expect_len(OP, "the sums", self.geometry.weight_len(), sums.len())?;
-        if self.is_linear() {
+        expect_len(OP, "the sums", self.sums_len(), sums.len())?;
+        self.check_input(mean.map(|mean| [mean]))?;
+        let (sums, dy_sums) = sums.split_at_mut(self.geometry.weight_len());
+        if mean.is_some() {
+            let classes = &self.forward.classes;
+            isa.run(normalized::SumResults { classes, dy, sums: dy_sums });
+        } else if self.is_linear() {
             return self.backward_linear(isa, x, dy, sums);
         }
         let groups = self.geometry.options().groups;
+        let means = mean.unwrap_or_default();
         let (x_len, dy_len, len) = (x.len() / groups, dy.len() / groups, sums.len() / groups);
+        let inputs = means.len() / groups;
         for group in 0..groups {
             isa.run(Accumulate {
                 classes: &self.forward.classes,
@@ -258,14 +317,68 @@ impl InterleavedConv2d {
                 rows: self.geometry.group_outputs(),
                 dy: &dy[group * dy_len..][..dy_len],
                 x: &x[group * x_len..][..x_len],
+                means: &means[group * inputs..][..inputs],
+                kernel_len: self.geometry.kernel_len(),
                 out: &mut sums[group * len..][..len],
             });
+        }
+        Ok(())
+    }
+
+    /// The gradient by the weight `[O, C / groups, Kh, Kw]` from the sums of all units, for the `input` that
+    /// the weights were packed for.
+    ///
+    /// # Errors
+    /// As [`InterleavedConv2d::pack_forward`].
+    pub fn unpack_weight(
+        &self,
+        sums: &[f32],
+        input: Option<UnitConstants<'_>>,
+        dweight: &mut [f32],
+    ) -> Result<(), Error> {
+        expect_len(OP, "the sums", self.sums_len(), sums.len())?;
+        expect_len(OP, "dweight", self.geometry.weight_len(), dweight.len())?;
+        self.check_input(input.map(|input| [input.mean, input.scale, input.bias]))?;
+        match input {
+            None => dweight.copy_from_slice(sums),
+            Some(input) => {
+                let classes = &self.forward.classes;
+                Inputs { geometry: &self.geometry, classes, input }.gradient(sums, dweight);
+            }
         }
         Ok(())
     }
 }
 
 impl InterleavedConv2d {
+    /// A bias for each class of results: they meet different kernel elements, whose weights times the bias
+    /// of a normalisation are part of it.
+    fn biases_len(&self) -> usize {
+        self.forward.classes.len() * self.geometry.options().out_channels
+    }
+
+    /// What is subtracted from the sources of each class and group.
+    fn centres_len(&self) -> usize {
+        if self.normalizes { self.forward.depth() * self.geometry.options().groups } else { 0 }
+    }
+
+    /// Whether there are numbers of the inputs' channels if and only if x is normalised.
+    fn check_input<const N: usize>(&self, input: Option<[&[f32]; N]>) -> Result<(), Error> {
+        let channels = self.geometry.options().in_channels;
+        if self.normalizes != input.is_some() {
+            let (expected, found) = match self.normalizes {
+                true => ("given, for a convolution of normalised images", "none"),
+                false => ("none, for a convolution of images as they are", "some"),
+            };
+            let found = found.into();
+            return Err(Error::Invalid { op: OP, what: "the input's constants", expected, found });
+        }
+        let mut numbers = input.iter().flatten();
+        numbers.try_for_each(|numbers| {
+            expect_len(OP, "a constant of the input", channels, numbers.len())
+        })
+    }
+
     /// Whether every output meets every input once, in the order of the weights.
     fn is_linear(&self) -> bool {
         let options = self.geometry.options();
@@ -302,9 +415,13 @@ struct Product<'a> {
     groups: usize,
     /// Channels of the results, of one group.
     rows: usize,
+    /// `[classes, groups · rows]`, or empty.
+    biases: &'a [f32],
+    /// For each class and group one for each offset, or empty.
+    centres: &'a [f32],
     packed: &'a [f32],
-    bias: &'a [f32],
-    negative_slope: f32,
+    /// Its bias is that of a class.
+    finish: Finish<'a>,
     x: &'a [f32],
     /// `[groups, rows, results, 16]`
     out: &'a mut [f32],
@@ -316,22 +433,27 @@ impl Kernel for Product<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Product { direction, groups, rows, mut packed, bias, negative_slope, .. } = self;
-        let Product { x, out, moments, .. } = self;
+        let Product { direction, groups, rows, biases, mut centres, mut packed, .. } = self;
+        let Product { finish, x, out, moments, .. } = self;
         let (x_len, out_len) = (x.len() / groups, out.len() / groups);
         let Direction { classes, offsets } = direction;
-        for (class, offsets) in classes.iter().zip(offsets) {
+        for (i, (class, offsets)) in classes.iter().zip(offsets).enumerate() {
             for group in 0..groups {
                 let (a, rest) = packed.split_at(rows * offsets.len());
                 packed = rest;
+                let (own, rest) = centres.split_at(offsets.len().min(centres.len()));
+                centres = rest;
+                let rows_of = group * rows..(group + 1) * rows;
+                let bias = biases.get(i * groups * rows..).unwrap_or_default();
+                let bias = bias.get(rows_of.clone()).unwrap_or_default();
                 Multiply {
                     class,
                     offsets,
                     rows,
                     a,
                     x: &x[group * x_len..][..x_len],
-                    bias: bias.get(group * rows..(group + 1) * rows).unwrap_or_default(),
-                    negative_slope,
+                    centres: own,
+                    finish: Finish { bias, ..finish.of(rows_of) },
                     out: &mut out[group * out_len..][..out_len],
                 }
                 .run(simd);

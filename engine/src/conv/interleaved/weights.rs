@@ -1,6 +1,6 @@
 //! Weights in the order in which the tiles read them.
 
-use super::kernel::DEPTH;
+use super::multiply::DEPTH;
 use crate::conv::classes::Class;
 use crate::gemm::Cut;
 use crate::simd::{Kernel, Simd, transpose};

@@ -94,10 +94,11 @@ pub fn gradient_constants(
     }
     let share = 1.0 / count as f32;
     for c in 0..channels {
-        let inv_std = 1.0 / (variance[c] + eps).sqrt();
+        let std = (variance[c] + eps).sqrt();
+        let inv_std = 1.0 / std;
         dbias[c] = sums[c];
         dweight[c] = products[c] * inv_std;
-        scale[c] = weight[c] * inv_std;
+        scale[c] = weight[c] / std;
         average[c] = sums[c] * share;
         steepness[c] = dweight[c] * inv_std * share;
     }

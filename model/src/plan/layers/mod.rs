@@ -83,7 +83,8 @@ impl LayerPlan {
         for (i, node) in self.nodes.iter_mut().enumerate() {
             let forward = What::Forward.of(i);
             let (before, after) = self.values.split_at_mut(i + 1);
-            let (x, y) = (&before[i], &mut after[0]);
+            let x: &[f32] = pass.inputs.filter(|_| i == 0).unwrap_or(&before[i]);
+            let y = &mut after[0];
             match node {
                 Node::Block(node) => node.forward(&mut pass, i, x, y),
                 Node::Linear(node) => probe.time(forward, || node.forward(&pass, x, y)),
@@ -106,7 +107,8 @@ impl LayerPlan {
             upstream[..output_gradient.len()].copy_from_slice(output_gradient);
         });
         for (i, node) in self.nodes.iter_mut().enumerate().rev() {
-            let (x, y) = (&self.values[i], &self.values[i + 1]);
+            let y = &self.values[i + 1];
+            let x: &[f32] = pass.inputs.filter(|_| i == 0).unwrap_or(&self.values[i]);
             let dy = &upstream[..y.len()];
             let dx = &mut downstream[..x.len()];
             let norm = What::NormGradient.of(i);

@@ -4,6 +4,7 @@ use super::conv::{ConvGradients, ConvNode};
 use super::lanes::{Form, Lanes, UnitConv};
 use super::linear::LinearNode;
 use super::norm::{Constants, NormNode};
+use super::values::Place;
 use super::{ActivationNode, Node, Part, Sizes, Step, UnblockNode, UnitPlan};
 use crate::Error;
 use crate::network::Network;
@@ -24,6 +25,10 @@ const LONGEST_OF_IMAGES: usize = 1 << 12;
 const LONGEST_OF_CHANNELS: usize = 1 << 14;
 /// The largest weight of a linear layer that is read again for every image.
 const LARGEST_LINEAR: usize = 1 << 15;
+
+/// The most floats of the values of a batch that are all kept: 8 MiB, which last-level caches hold with the
+/// gradients. Beyond, memory decides.
+const LARGEST_KEPT: usize = 1 << 21;
 
 /// What a unit is to be, if units are worth it.
 fn lanes(spec: &NetworkSpec, shapes: &[Vec<usize>], batch: usize) -> Option<Lanes> {
@@ -102,19 +107,22 @@ pub(super) fn build(
         Lanes::Images => Form::Interleaved,
         Lanes::Channels => Form::Plain,
     };
+    let values: usize = shapes.iter().map(|shape| form.len(shape)).sum::<usize>() / lanes.images();
     let mut builder = Builder {
         network,
         shapes,
         batch,
         purpose,
         lanes,
+        makes_again: batch * values > LARGEST_KEPT,
         form,
         next: 0,
         work: 0,
-        unit_len: 0,
+        kept_len: 0,
+        passing_len: 0,
         gradient_len: 0,
         sums_len: 0,
-        value: 0..0,
+        value: Place { is_kept: false, range: 0..0 },
         gradient: None,
         activated: None,
         first: 0,
@@ -122,7 +130,8 @@ pub(super) fn build(
         layers: Vec::new(),
         forward: Vec::new(),
     };
-    builder.value = builder.unit(form.len(&shapes[0]));
+    let passes = builder.passes();
+    builder.value = builder.value(form.len(&shapes[0]), passes);
     let first = (builder.value.clone(), form);
     while builder.next < network.spec().layers.len() {
         builder.add_node()?;
@@ -137,19 +146,22 @@ struct Builder<'a> {
     batch: usize,
     purpose: Purpose,
     lanes: Lanes,
+    /// The backward pass makes cheap values again, which are not kept.
+    makes_again: bool,
     /// How the last value so far lies.
     form: Form,
     /// The first layer that no node does yet.
     next: usize,
     work: usize,
-    unit_len: usize,
+    kept_len: usize,
+    passing_len: usize,
     /// Of the unit, for gradients.
     gradient_len: usize,
     sums_len: usize,
     /// The last value so far.
-    value: Range<usize>,
+    value: Place,
     /// The gradient by it; none for the input.
-    gradient: Option<Range<usize>>,
+    gradient: Option<Place>,
     /// If the last value is a convolution's: the slope of its activation, and its bias.
     activated: Option<(f32, Option<Range<usize>>)>,
     /// The first layer of the next node.
@@ -160,25 +172,47 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    /// Room in a unit, at the beginning of a cache line.
-    fn unit(&mut self, len: usize) -> Range<usize> {
-        let range = self.unit_len..self.unit_len + len;
-        self.unit_len = range.end.next_multiple_of(LANES);
-        range
+    /// Room for what a unit keeps, at the beginning of a cache line.
+    fn kept(&mut self, len: usize) -> Place {
+        Place { is_kept: true, range: room(&mut self.kept_len, len) }
+    }
+
+    /// Room for a value that is kept or passes.
+    fn value(&mut self, len: usize, passes: bool) -> Place {
+        if passes {
+            Place { is_kept: false, range: room(&mut self.passing_len, len) }
+        } else {
+            self.kept(len)
+        }
+    }
+
+    /// Whether a value that is cheaply made, which the next layer reads, is not kept.
+    fn passes(&self) -> bool {
+        let is_view = |layer: &&Layer| matches!(layer, Layer::View { .. });
+        let next = self.network.spec().layers[self.next..].iter().find(|layer| !is_view(layer));
+        match (self.purpose, next) {
+            // Its second part is of the next round.
+            (_, Some(Layer::BatchNorm2d { .. })) => false,
+            (Purpose::Inference, _) => true,
+            // The backward pass makes it again, for the gradient by the weight.
+            (Purpose::Training, Some(Layer::Conv2d { .. })) => self.makes_again,
+            (Purpose::Training, Some(Layer::Linear { .. })) => {
+                self.makes_again && self.lanes == Lanes::Images
+            }
+            (Purpose::Training, _) => false,
+        }
     }
 
     /// Room for a gradient in a unit.
-    fn gradient(&mut self, len: usize) -> Range<usize> {
+    fn gradient(&mut self, len: usize) -> Place {
         let len = if self.purpose == Purpose::Training { len } else { 0 };
         self.gradient_len += len;
-        self.unit(len)
+        self.kept(len)
     }
 
     /// Room among the sums of a run.
     fn sums(&mut self, len: usize) -> Range<usize> {
-        let range = self.sums_len..self.sums_len + len;
-        self.sums_len = range.end.next_multiple_of(LANES);
-        range
+        room(&mut self.sums_len, len)
     }
 
     fn layer_tensors(&self, index: usize) -> LayerTensors {
@@ -227,7 +261,11 @@ impl Builder<'_> {
     fn conv(&mut self, index: usize, geometry: Conv2d) -> Result<(), Error> {
         let spec = self.network.spec();
         let out_channels = geometry.options().out_channels;
+        let normalizes = matches!(self.nodes.last(), Some(Node::Norm(norm)) if norm.y.is_none());
         let conv = match self.form {
+            Form::Interleaved if normalizes => {
+                UnitConv::Interleaved(InterleavedConv2d::of_normalized(geometry)?)
+            }
             Form::Interleaved => UnitConv::Interleaved(InterleavedConv2d::new(geometry)?),
             Form::Plain => UnitConv::Blocked(BlockedConv2d::new(geometry, BlockedInput::Plain)?),
             Form::Blocked { .. } => {
@@ -256,8 +294,8 @@ impl Builder<'_> {
         let norm = self.lanes.norm(out_channels, geometry.output_len() / out_channels);
         let channels = norm.channels;
         let x = self.value.clone();
-        let y = self.unit(output_len);
-        let moments = has_norm.then(|| [self.unit(channels), self.unit(channels)]);
+        let y = self.kept(output_len);
+        let moments = has_norm.then(|| [self.kept(channels), self.kept(channels)]);
         let dy = self.gradient(output_len);
         let has_dz = negative_slope.is_some() && !has_norm;
         let gradients = (self.purpose == Purpose::Training).then(|| {
@@ -278,8 +316,17 @@ impl Builder<'_> {
         let packed_forward = Buffer::zeros(conv.packed_forward_len());
         self.value = y.clone();
         self.gradient = Some(dy);
-        let node =
-            ConvNode { conv, tensors, negative_slope, x, y, moments, packed_forward, gradients };
+        let node = ConvNode {
+            conv,
+            normalizes,
+            tensors,
+            negative_slope,
+            x,
+            y,
+            moments,
+            packed_forward,
+            gradients,
+        };
         self.push(Node::Conv(Box::new(node)), &[Part::First]);
         if has_norm {
             let &Layer::BatchNorm2d { eps, momentum, .. } = &spec.layers[self.next] else {
@@ -303,13 +350,20 @@ impl Builder<'_> {
             Some(Node::Conv(conv)) if conv.moments.is_some() && conv.y == self.value => {
                 (conv.moments.clone().expect("just looked at"), &[Part::Second][..])
             }
-            _ => ([self.unit(lanes), self.unit(lanes)], &[Part::First, Part::Second][..]),
+            _ => ([self.kept(lanes), self.kept(lanes)], &[Part::First, Part::Second][..]),
         };
         let (negative_slope, conv_bias) =
             if parts.len() == 1 { self.activated.take() } else { None }.unwrap_or((1.0, None));
         // The gradient by the input of the network is written too, where there is no other place.
         let dy = self.gradient.take().unwrap_or_else(|| self.gradient(len));
-        let y = self.unit(len);
+        let next = self.network.spec().layers.get(self.next);
+        // A convolution of interleaved images normalises what it reads.
+        let y = if matches!(next, Some(Layer::Conv2d { .. })) && self.lanes == Lanes::Images {
+            None
+        } else {
+            let passes = self.passes();
+            Some(self.value(len, passes))
+        };
         let sums = [(); 3].map(|()| self.gradient(lanes));
         let dims = BatchNorm { batch: self.batch, channels, spatial: height * width, eps };
         let node = NormNode {
@@ -319,6 +373,7 @@ impl Builder<'_> {
             tensors: self.layer_tensors(index),
             x: self.value.clone(),
             y: y.clone(),
+            follows_conv: parts.len() == 1,
             moments,
             dy: dy.clone(),
             negative_slope,
@@ -326,14 +381,14 @@ impl Builder<'_> {
             conv_bias,
             constants: Constants::new(lanes),
         };
-        self.value = y;
+        self.value = y.unwrap_or_else(|| self.value.clone());
         self.gradient = Some(dy);
         self.push(Node::Norm(Box::new(node)), parts);
     }
 
     fn linear(&mut self, index: usize, dims: Linear) {
         let x = self.value.clone();
-        let y = self.unit(dims.out_features);
+        let y = self.kept(dims.out_features);
         let dx = self.gradient.take();
         let dy = self.gradient(dims.out_features);
         self.work += 2 * self.batch * dims.in_features * dims.out_features;
@@ -349,7 +404,7 @@ impl Builder<'_> {
         let x = self.value.clone();
         let len = self.shapes[self.next].iter().product();
         let dx = self.gradient.take().expect("a blocked value comes from a convolution");
-        let (y, dy) = (self.unit(len), self.gradient(len));
+        let (y, dy) = (self.kept(len), self.gradient(len));
         (self.value, self.gradient) = (y.clone(), Some(dy.clone()));
         self.push(Node::Unblock(UnblockNode { channels, x, y, dx, dy }), &[Part::First]);
     }
@@ -358,13 +413,13 @@ impl Builder<'_> {
         let len = self.value.len();
         let x = self.value.clone();
         let dx = self.gradient.take().unwrap_or_else(|| self.gradient(len));
-        let (y, dy) = (self.unit(len), self.gradient(len));
+        let (y, dy) = (self.kept(len), self.gradient(len));
         (self.value, self.gradient) = (y.clone(), Some(dy.clone()));
         let node = ActivationNode { activation, x, y, dx, dy };
         self.push(Node::Activation(node), &[Part::First]);
     }
 
-    fn finish(mut self, (first, first_form): (Range<usize>, Form)) -> UnitPlan {
+    fn finish(mut self, (first, first_form): (Place, Form)) -> UnitPlan {
         let images = self.lanes.images();
         let units = self.batch / images;
         let runs = runs(units, self.work);
@@ -374,7 +429,8 @@ impl Builder<'_> {
             images,
             units,
             run: units.div_ceil(runs),
-            unit_len: self.unit_len.max(LANES),
+            kept_len: self.kept_len.max(LANES),
+            passing_len: self.passing_len,
             gradient_len: self.gradient_len,
             sums_len: self.sums_len.max(LANES),
             image,
@@ -382,28 +438,43 @@ impl Builder<'_> {
         let last = self.value.clone();
         // A network without layers has no gradient at all.
         let dy = self.gradient.take().unwrap_or_else(|| last.clone());
-        let backward = self.nodes.iter().enumerate().rev().flat_map(|(node, kind)| {
-            let parts: &[Part] = match kind {
-                Node::Norm(_) => &[Part::First, Part::Second],
-                _ => &[Part::First],
-            };
-            parts.iter().map(move |&part| Step { node, part })
-        });
+        let mut backward = Vec::new();
+        for (node, kind) in self.nodes.iter().enumerate().rev() {
+            match kind {
+                Node::Norm(_) => {
+                    backward.extend([Part::First, Part::Second].map(|part| Step { node, part }));
+                    continue;
+                }
+                Node::Conv(conv) if !conv.x.is_kept && node > 0 => {
+                    backward.push(Step { node: node - 1, part: Part::Again });
+                }
+                _ => {}
+            }
+            backward.push(Step { node, part: Part::First });
+        }
         UnitPlan {
             input: Buffer::zeros(self.batch * image[0]),
             output: Buffer::zeros(self.batch * image[1]),
             sizes,
-            units: Buffer::zeros(units * sizes.unit_len),
+            units: Buffer::zeros(units * sizes.kept_len),
             sums: Buffer::zeros(sizes.runs() * sizes.sums_len),
-            backward: backward.collect(),
+            backward,
             nodes: self.nodes,
             layers: self.layers,
             forward: self.forward,
+            reloads: !first.is_kept,
             edges: [first, last, dy],
             forms: [first_form, self.form],
             prepared: None,
         }
     }
+}
+
+/// Room behind what there is, to the end of a cache line.
+fn room(end: &mut usize, len: usize) -> Range<usize> {
+    let range = *end..*end + len;
+    *end = range.end.next_multiple_of(LANES);
+    range
 }
 
 /// Into how many runs the units are cut: each is some work, and their sums are added up later.

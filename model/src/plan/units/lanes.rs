@@ -2,9 +2,9 @@
 
 use crate::Error;
 use loupe_engine::conv::{
-    BlockedConv2d, Conv2d, InterleavedConv2d, block, deinterleave, interleave, unblock,
+    BlockedConv2d, Conv2d, InterleavedConv2d, Then, block, deinterleave, interleave, unblock,
 };
-use loupe_engine::norm::batch::{UnitLayout, UnitNorm};
+use loupe_engine::norm::batch::{UnitConstants, UnitLayout, UnitNorm};
 use loupe_engine::{Isa, LANES};
 
 /// What makes a unit.
@@ -81,7 +81,8 @@ impl Form {
     }
 }
 
-/// A convolution of a unit. See the functions of the same names in the engine.
+/// A convolution of a unit. See the functions of the same names in the engine. There is an `input` or a
+/// `mean` if and only if the convolution is one of normalised interleaved images.
 #[derive(Debug)]
 pub(super) enum UnitConv {
     Interleaved(InterleavedConv2d),
@@ -117,10 +118,7 @@ impl UnitConv {
 
     /// Floats of the sums of gradients by the weight.
     pub(super) fn sums_len(&self) -> usize {
-        match self {
-            UnitConv::Interleaved(conv) => conv.geometry().weight_len(),
-            UnitConv::Blocked(conv) => conv.sums_len(),
-        }
+        either!(self, c => c.sums_len())
     }
 
     pub(super) fn pack_forward(
@@ -128,9 +126,14 @@ impl UnitConv {
         isa: Isa,
         weight: &[f32],
         bias: Option<&[f32]>,
+        input: Option<UnitConstants<'_>>,
         packed: &mut [f32],
     ) -> Result<(), Error> {
-        Ok(either!(self, c => c.pack_forward(isa, weight, bias, packed))?)
+        match self {
+            UnitConv::Interleaved(conv) => conv.pack_forward(isa, weight, bias, input, packed)?,
+            UnitConv::Blocked(conv) => conv.pack_forward(isa, weight, bias, packed)?,
+        }
+        Ok(())
     }
 
     pub(super) fn pack_backward(
@@ -149,9 +152,9 @@ impl UnitConv {
         x: &[f32],
         negative_slope: f32,
         y: &mut [f32],
-        moments: Option<[&mut [f32]; 2]>,
+        then: Then<'_>,
     ) -> Result<(), Error> {
-        Ok(either!(self, c => c.forward(isa, packed, x, negative_slope, y, moments))?)
+        Ok(either!(self, c => c.forward(isa, packed, x, negative_slope, y, then))?)
     }
 
     pub(super) fn backward_input(
@@ -168,10 +171,15 @@ impl UnitConv {
         &self,
         isa: Isa,
         x: &[f32],
+        mean: Option<&[f32]>,
         dz: &[f32],
         sums: &mut [f32],
     ) -> Result<(), Error> {
-        Ok(either!(self, c => c.backward_weight(isa, x, dz, sums))?)
+        match self {
+            UnitConv::Interleaved(conv) => conv.backward_weight(isa, x, mean, dz, sums)?,
+            UnitConv::Blocked(conv) => conv.backward_weight(isa, x, dz, sums)?,
+        }
+        Ok(())
     }
 
     /// The sums of all units as the gradient by the weight.
@@ -179,10 +187,11 @@ impl UnitConv {
         &self,
         isa: Isa,
         sums: &[f32],
+        input: Option<UnitConstants<'_>>,
         dweight: &mut [f32],
     ) -> Result<(), Error> {
         match self {
-            UnitConv::Interleaved(_) => dweight.copy_from_slice(sums),
+            UnitConv::Interleaved(conv) => conv.unpack_weight(sums, input, dweight)?,
             UnitConv::Blocked(conv) => conv.unpack_weight(isa, sums, dweight)?,
         }
         Ok(())

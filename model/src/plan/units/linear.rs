@@ -1,6 +1,7 @@
 //! A fully connected layer of units that are one image each.
 
-use super::{Sizes, parts};
+use super::Sizes;
+use super::values::{Place, Values};
 use crate::Error;
 use crate::parameters::LayerTensors;
 use crate::plan::Backward;
@@ -8,18 +9,17 @@ use loupe_engine::Context;
 use loupe_engine::gemm::{GemmOptions, Matrix, MatrixMut, gemm};
 use loupe_engine::linear::{Linear, linear, linear_backward_input, linear_backward_weight};
 use loupe_engine::norm::batch::sum_units;
-use std::ops::Range;
 
 #[derive(Debug)]
 pub(super) struct LinearNode {
     /// Of one image.
     pub(super) dims: Linear,
     pub(super) tensors: LayerTensors,
-    pub(super) x: Range<usize>,
-    pub(super) y: Range<usize>,
+    pub(super) x: Place,
+    pub(super) y: Place,
     /// None if x is the input.
-    pub(super) dx: Option<Range<usize>>,
-    pub(super) dy: Range<usize>,
+    pub(super) dx: Option<Place>,
+    pub(super) dy: Place,
 }
 
 impl LinearNode {
@@ -27,11 +27,11 @@ impl LinearNode {
         &self,
         serial: &Context,
         parameters: &[f32],
-        unit: &mut [f32],
+        unit: &mut Values<'_>,
     ) -> Result<(), Error> {
         let weight = &parameters[self.tensors.weight.clone()];
         let bias = self.tensors.bias.clone().map(|bias| &parameters[bias]);
-        let [x, y] = parts(unit, [&self.x, &self.y]);
+        let [x, y] = unit.at([&self.x, &self.y]);
         Ok(linear(serial, &self.dims, x, weight, bias, y)?)
     }
 
@@ -39,11 +39,11 @@ impl LinearNode {
         &self,
         serial: &Context,
         parameters: &[f32],
-        unit: &mut [f32],
+        unit: &mut Values<'_>,
     ) -> Result<(), Error> {
         let Some(dx) = &self.dx else { return Ok(()) };
         let weight = &parameters[self.tensors.weight.clone()];
-        let [dx, dy] = parts(unit, [dx, &self.dy]);
+        let [dx, dy] = unit.at([dx, &self.dy]);
         Ok(linear_backward_input(serial, &self.dims, weight, dy, dx)?)
     }
 
@@ -56,12 +56,12 @@ impl LinearNode {
     ) -> Result<(), Error> {
         let (dweight, dbias) = self.tensors.split(pass.gradients);
         if sizes.units == 1 {
-            let (x, dy) = (&units[self.x.clone()], &units[self.dy.clone()]);
+            let (x, dy) = (&units[self.x.range.clone()], &units[self.dy.range.clone()]);
             return Ok(linear_backward_weight(pass.cx, &self.dims, x, dy, dweight, dbias)?);
         }
-        let (x, dy) = (&units[self.x.start..], &units[self.dy.start..]);
+        let (x, dy) = (&units[self.x.range.start..], &units[self.dy.range.start..]);
         let Linear { in_features, out_features, .. } = self.dims;
-        let stride = sizes.unit_len;
+        let stride = sizes.kept_len;
         gemm(
             pass.cx,
             Matrix::new(dy, [sizes.units, out_features], [stride, 1])?.transposed(),

@@ -1,10 +1,13 @@
 //! Plans that work through the batch unit by unit.
 //!
 //! A *unit* is 16 interleaved images, or in small batches one image whose channels are innermost: so full
-//! vectors are worked on either way. All its values, from input to output and back, lie together in one
-//! piece of memory, about as large as a core's own cache. A pass is a few *rounds*: in a round every unit
-//! is taken through as many nodes as possible, and one round ends where the next node has to know all
-//! units: a batch normalisation needs the statistics of the batch, and its gradient two sums over it.
+//! vectors are worked on either way. Its [values](values), from input to output and back, are no more than
+//! a core's own cache holds. A pass is a few *rounds*: in a round every unit is taken through as many
+//! nodes as possible, and one round ends where the next node has to know all units: a batch normalisation
+//! needs the statistics of the batch, and its gradient two sums over it.
+//!
+//! Large batches do not fit the caches from round to round, so a backward pass makes again what costs less
+//! to make than to fetch: the interleaved inputs, and the outputs of normalisations.
 //!
 //! Some units form a *run*, which is one task of a round. A run sums up its units' gradients by the
 //! weights; the runs' sums are added in order. Runs depend on the problem only, never on the threads.
@@ -15,6 +18,7 @@ mod lanes;
 mod linear;
 mod memory;
 mod norm;
+mod values;
 
 use super::activation::Activation;
 use super::probe::{Op, Probe, What};
@@ -22,13 +26,15 @@ use super::{Backward, Forward, Purpose, Statistics, Units};
 use crate::Error;
 use crate::network::Network;
 pub(super) use build::why_not;
-use conv::ConvNode;
+use conv::{Behind, ConvNode};
 use lanes::Form;
 use linear::LinearNode;
 use loupe_engine::conv::{block, unblock};
-use loupe_engine::{Buffer, Context, Threads, Tier};
+use loupe_engine::norm::batch::UnitConstants;
+use loupe_engine::{Buffer, Context, Threads, Tier, with_scratch};
 use norm::NormNode;
 use std::ops::Range;
+use values::{Place, Values};
 
 #[derive(Debug)]
 pub(super) struct UnitPlan {
@@ -37,7 +43,7 @@ pub(super) struct UnitPlan {
     /// `[N, …]`
     output: Buffer,
     sizes: Sizes,
-    /// `[units, unit_len]`
+    /// What units keep from round to round, `[units, kept_len]`.
     units: Buffer,
     /// `[runs, sums_len]`
     sums: Buffer,
@@ -47,7 +53,9 @@ pub(super) struct UnitPlan {
     forward: Vec<Step>,
     backward: Vec<Step>,
     /// Within a unit: the first value, the last one, and the gradient by that.
-    edges: [Range<usize>; 3],
+    edges: [Place; 3],
+    /// The first value is made again for the backward pass of the first node.
+    reloads: bool,
     /// How the first value and the last one lie.
     forms: [Form; 2],
     /// Weights are packed again only if they have changed.
@@ -72,8 +80,11 @@ struct Sizes {
     units: usize,
     /// Units of a run; the last run may have fewer.
     run: usize,
-    unit_len: usize,
-    /// Floats of a unit that are gradients.
+    /// Floats of a unit that are kept from round to round.
+    kept_len: usize,
+    /// Floats of a unit that are not.
+    passing_len: usize,
+    /// Kept floats of a unit that are gradients.
     gradient_len: usize,
     /// Sums of a run.
     sums_len: usize,
@@ -103,30 +114,32 @@ enum Part {
     First,
     /// Only of a batch normalisation.
     Second,
+    /// In a backward pass: what the forward pass did in its last part, since that was not kept.
+    Again,
 }
 
 /// A blocked image x of so many channels, which y is the plain form of.
 #[derive(Debug)]
 struct UnblockNode {
     channels: usize,
-    x: Range<usize>,
-    y: Range<usize>,
-    dx: Range<usize>,
-    dy: Range<usize>,
+    x: Place,
+    y: Place,
+    dx: Place,
+    dy: Place,
 }
 
 #[derive(Debug)]
 struct ActivationNode {
     activation: Activation,
-    x: Range<usize>,
-    y: Range<usize>,
-    dx: Range<usize>,
-    dy: Range<usize>,
+    x: Place,
+    y: Place,
+    dx: Place,
+    dy: Place,
 }
 
 /// What a task of a round works on.
 struct Task<'a> {
-    unit: &'a mut [f32],
+    unit: Values<'a>,
     /// The unit's part of the outputs.
     output: &'a mut [f32],
     /// The run's sums.
@@ -173,11 +186,11 @@ impl UnitPlan {
         let prepared = Prepared { version: pass.version, tier: cx.isa().tier(), by_batch };
         if self.prepared != Some(prepared) {
             self.prepared = None;
-            for (i, node) in self.nodes.iter_mut().enumerate() {
-                match node {
-                    Node::Conv(node) => probe.time(What::Pack.of(i), || {
-                        node.prepare_forward(cx.isa(), pass.parameters)
-                    })?,
+            for i in 0..self.nodes.len() {
+                match &mut self.nodes[i] {
+                    // Its constants are not known yet.
+                    Node::Conv(node) if node.normalizes && by_batch => {}
+                    Node::Conv(_) => self.prepare_conv(&pass, i)?,
                     Node::Norm(node) => node.prepare_forward(&pass)?,
                     Node::Linear(_) | Node::Activation(_) | Node::Unblock(_) => {}
                 }
@@ -197,9 +210,22 @@ impl UnitPlan {
                 probe.time(What::MergeStatistics.of(next), || {
                     node.merge_moments(&mut pass, self.sizes, &self.units)
                 })?;
+                if node.y.is_none() {
+                    self.prepare_conv(&pass, next + 1)?;
+                }
             }
             first = steps.end;
         }
+    }
+
+    /// Packs the weights of a convolution.
+    fn prepare_conv(&mut self, pass: &Forward<'_>, index: usize) -> Result<(), Error> {
+        let (before, nodes) = self.nodes.split_at_mut(index);
+        let Node::Conv(node) = &mut nodes[0] else { unreachable!("a convolution") };
+        let input = node.normalizes.then(|| constants(before.last()));
+        pass.probe.time(What::Pack.of(index), || {
+            node.prepare_forward(pass.cx.isa(), pass.parameters, input)
+        })
     }
 
     fn forward_round(
@@ -211,35 +237,50 @@ impl UnitPlan {
         let &Forward { cx, parameters, probe, .. } = pass;
         let serial = Context::new(cx.isa(), Threads::serial());
         let UnitPlan { input, output, sizes, units, sums, nodes, forward, edges, forms, .. } = self;
+        let input = pass.inputs.unwrap_or(input);
         let steps_of = (&forward[steps.clone()], steps.start == 0, steps.end == forward.len());
         let (steps, is_first, is_last) = steps_of;
         let input_len = sizes.image[0] * sizes.images;
-        sizes.for_each_unit(cx, [units, sums, output], |task| {
+        // By running statistics there is one round, and nothing is to be kept for others.
+        let kept = by_batch.then_some(&mut **units);
+        sizes.for_each_unit(cx, kept, [sums, output], |mut task| {
+            let unit = &mut task.unit;
             if is_first {
                 let images = &input[task.index * input_len..][..input_len];
-                let x = &mut task.unit[edges[0].clone()];
+                let [x] = unit.at([&edges[0]]);
                 probe.time_part(What::Load.of_all(), || forms[0].load(cx.isa(), images, x))?;
             }
             for step in steps {
                 let node = &nodes[step.node];
+                if matches!(node, Node::Norm(norm) if norm.is_needless(step.part, by_batch)) {
+                    continue;
+                }
                 probe.time_part(forward_op(step, node), || match node {
-                    Node::Conv(node) => node.forward(cx.isa(), by_batch, task.unit),
-                    // Running statistics need not be measured.
-                    Node::Norm(_) if step.part == Part::First && !by_batch => Ok(()),
-                    Node::Norm(node) => node.forward(cx.isa(), step.part, task.unit),
-                    Node::Linear(node) => node.forward(&serial, parameters, task.unit),
+                    Node::Conv(node) => {
+                        let behind = match nodes.get(step.node + 1) {
+                            _ if by_batch => Behind::Measure,
+                            Some(Node::Norm(norm)) if norm.follows_conv => {
+                                let normalize = |y| Behind::Normalize(y, norm.constants());
+                                norm.y.as_ref().map_or(Behind::Nothing, normalize)
+                            }
+                            _ => Behind::Nothing,
+                        };
+                        node.forward(cx.isa(), behind, unit)
+                    }
+                    Node::Norm(node) => node.forward(cx.isa(), step.part, unit),
+                    Node::Linear(node) => node.forward(&serial, parameters, unit),
                     Node::Activation(node) => {
-                        let [x, y] = parts(task.unit, [&node.x, &node.y]);
+                        let [x, y] = unit.at([&node.x, &node.y]);
                         node.activation.forward(&serial, x, y)
                     }
                     Node::Unblock(node) => {
-                        let [x, y] = parts(task.unit, [&node.x, &node.y]);
+                        let [x, y] = unit.at([&node.x, &node.y]);
                         Ok(unblock(cx.isa(), node.channels, x, y)?)
                     }
                 })?;
             }
             if is_last {
-                let y = &task.unit[edges[1].clone()];
+                let [y] = unit.at([&edges[1]]);
                 probe
                     .time_part(What::Store.of_all(), || forms[1].store(cx.isa(), y, task.output))?;
             }
@@ -270,11 +311,16 @@ impl UnitPlan {
                 })?;
             }
         }
-        for (i, node) in self.nodes.iter_mut().enumerate() {
+        for i in 0..self.nodes.len() {
             let (sizes, units, sums) = (self.sizes, &self.units, &self.sums);
-            match node {
-                Node::Conv(node) => probe
-                    .time(What::AddRuns.of(i), || node.finish_backward(&mut pass, sizes, sums))?,
+            let (before, nodes) = self.nodes.split_at_mut(i);
+            match &mut nodes[0] {
+                Node::Conv(node) => {
+                    let input = node.normalizes.then(|| constants(before.last()));
+                    probe.time(What::AddRuns.of(i), || {
+                        node.finish_backward(&mut pass, input, sizes, sums)
+                    })?;
+                }
                 Node::Norm(node) => probe
                     .time(What::AddRuns.of(i), || node.finish_backward(&mut pass, sizes, units))?,
                 Node::Linear(node) => probe.time(What::WeightGradient.of(i), || {
@@ -294,13 +340,17 @@ impl UnitPlan {
     ) -> Result<(), Error> {
         let &Backward { cx, parameters, probe, .. } = pass;
         let serial = Context::new(cx.isa(), Threads::serial());
-        let UnitPlan { output, sizes, units, sums, nodes, backward, edges, forms, .. } = self;
+        let UnitPlan { input, output, sizes, units, sums, nodes, backward, .. } = self;
+        let UnitPlan { edges, forms, reloads, .. } = self;
+        let input = pass.inputs.unwrap_or(input);
+        let input_len = sizes.image[0] * sizes.images;
         let (steps, is_first) = (&backward[steps.clone()], steps.start == 0);
         let output_len = sizes.image[1] * sizes.images;
-        sizes.for_each_unit(cx, [units, sums, output], |task| {
+        sizes.for_each_unit(cx, Some(units), [sums, output], |mut task| {
+            let unit = &mut task.unit;
             if is_first {
                 let gradient = &output_gradient[task.index * output_len..][..output_len];
-                let dy = &mut task.unit[edges[2].clone()];
+                let [dy] = unit.at([&edges[2]]);
                 probe.time_part(What::LoadGradient.of_all(), || {
                     forms[1].load(cx.isa(), gradient, dy)
                 })?;
@@ -310,22 +360,34 @@ impl UnitPlan {
             }
             for step in steps {
                 let node = &nodes[step.node];
+                if step.node == 0 && *reloads {
+                    let images = &input[task.index * input_len..][..input_len];
+                    let [x] = unit.at([&edges[0]]);
+                    probe.time_part(What::LoadAgain.of_all(), || {
+                        forms[0].load(cx.isa(), images, x)
+                    })?;
+                }
                 // A convolution times its operations itself.
                 if let Node::Conv(node) = node {
-                    node.backward(&serial, (probe, step.node), task.unit, task.sums)?;
+                    let before = &nodes[..step.node];
+                    let input = node.normalizes.then(|| constants(before.last()));
+                    node.backward(&serial, (probe, step.node), input, unit, task.sums)?;
                     continue;
                 }
                 probe.time_part(backward_op(step, node), || match node {
                     Node::Conv(_) => unreachable!("seen to"),
-                    Node::Norm(node) => node.backward(cx.isa(), step.part, task.unit),
-                    Node::Linear(node) => node.backward(&serial, parameters, task.unit),
+                    Node::Norm(node) if step.part == Part::Again => {
+                        node.forward(cx.isa(), step.part, unit)
+                    }
+                    Node::Norm(node) => node.backward(cx.isa(), step.part, unit),
+                    Node::Linear(node) => node.backward(&serial, parameters, unit),
                     Node::Unblock(node) => {
-                        let [dy, dx] = parts(task.unit, [&node.dy, &node.dx]);
+                        let [dy, dx] = unit.at([&node.dy, &node.dx]);
                         Ok(block(cx.isa(), node.channels, dy, dx)?)
                     }
                     Node::Activation(node) => {
-                        let ranges = [&node.x, &node.y, &node.dy, &node.dx];
-                        let [x, y, dy, dx] = parts(task.unit, ranges);
+                        let places = [&node.x, &node.y, &node.dy, &node.dx];
+                        let [x, y, dy, dx] = unit.at(places);
                         node.activation.backward(&serial, x, y, dy, dx)
                     }
                 })?;
@@ -333,6 +395,12 @@ impl UnitPlan {
             Ok(())
         })
     }
+}
+
+/// What the normalisation in front of a convolution that normalises does.
+fn constants(before: Option<&Node>) -> UnitConstants<'_> {
+    let Some(Node::Norm(norm)) = before else { unreachable!("a normalisation is in front") };
+    norm.constants()
 }
 
 /// What a step of the forward pass is to a probe.
@@ -351,6 +419,7 @@ fn backward_op(step: &Step, node: &Node) -> Op {
     let what = match (node, step.part) {
         (Node::Norm(_), Part::First) => What::NormSums,
         (Node::Norm(_), Part::Second) => What::NormGradient,
+        (Node::Norm(_), Part::Again) => What::NormalizeAgain,
         (Node::Unblock(_), _) => What::LayoutGradient,
         (Node::Activation(_), _) => What::ActivationGradient,
         _ => What::InputGradient,
@@ -370,48 +439,58 @@ impl Sizes {
         self.units.div_ceil(self.run)
     }
 
-    /// Calls `f` for every unit, and returns an error if one of the calls did.
+    /// Calls `f` for every unit, and returns an error if one of the calls did. Without `units` nothing is
+    /// kept: all values of a unit are such as pass.
     fn for_each_unit(
         &self,
         cx: &Context,
-        [units, sums, output]: [&mut [f32]; 3],
+        units: Option<&mut [f32]>,
+        [sums, output]: [&mut [f32]; 2],
         f: impl Fn(Task<'_>) -> Result<(), Error> + Sync,
     ) -> Result<(), Error> {
         let output_len = self.image[1] * self.images;
         let failure = std::sync::Mutex::new(None);
-        let chunks = [
-            (units, self.run * self.unit_len),
-            (sums, self.sums_len),
-            (output, self.run * output_len),
-        ];
-        cx.threads().for_each_chunk(
-            self.runs(),
-            self.work,
-            chunks,
-            |run, [units, sums, output]| {
-                let units = units.chunks_exact_mut(self.unit_len);
-                for (n, (unit, output)) in
-                    units.zip(output.chunks_exact_mut(output_len)).enumerate()
-                {
-                    let index = run * self.run + n;
-                    let task = Task { unit, output, sums: &mut *sums, index, is_first: n == 0 };
-                    if let Err(error) = f(task) {
-                        failure.lock().expect("no panic in between").get_or_insert(error);
+        let visit =
+            |run: usize, mut kept: Option<&mut [f32]>, sums: &mut [f32], output: &mut [f32]| {
+                let own_len = if kept.is_some() { 0 } else { self.kept_len };
+                with_scratch(self.passing_len + own_len, |scratch| {
+                    let (passing, own) = scratch.split_at_mut(self.passing_len);
+                    for (n, output) in output.chunks_exact_mut(output_len).enumerate() {
+                        let kept = match &mut kept {
+                            Some(kept) => &mut kept[n * self.kept_len..][..self.kept_len],
+                            None => &mut *own,
+                        };
+                        let unit = Values { kept, passing: &mut *passing };
+                        let index = run * self.run + n;
+                        let task = Task { unit, output, sums: &mut *sums, index, is_first: n == 0 };
+                        if let Err(error) = f(task) {
+                            failure.lock().expect("no panic in between").get_or_insert(error);
+                        }
                     }
-                }
-            },
-        );
+                });
+            };
+        let (runs, sums) = (self.runs(), (sums, self.sums_len));
+        let output = (output, self.run * output_len);
+        match units {
+            Some(units) => {
+                let units = (units, self.run * self.kept_len);
+                let chunks = [units, sums, output];
+                cx.threads().for_each_chunk(
+                    runs,
+                    self.work,
+                    chunks,
+                    |run, [kept, sums, output]| {
+                        visit(run, Some(kept), sums, output);
+                    },
+                );
+            }
+            None => cx.threads().for_each_chunk(
+                runs,
+                self.work,
+                [sums, output],
+                |run, [sums, output]| visit(run, None, sums, output),
+            ),
+        }
         failure.into_inner().expect("no panic in between").map_or(Ok(()), Err)
     }
-}
-
-/// Parts of a unit.
-///
-/// # Panics
-/// If they overlap or do not lie within it.
-fn parts<'a, const N: usize>(
-    unit: &'a mut [f32],
-    ranges: [&Range<usize>; N],
-) -> [&'a mut [f32]; N] {
-    unit.get_disjoint_mut(ranges.map(Range::clone)).expect("parts of a unit are disjoint")
 }

@@ -1,6 +1,7 @@
 //! A batch normalisation of units.
 
-use super::{Part, Sizes, parts};
+use super::values::{Place, Values};
+use super::{Part, Sizes};
 use crate::Error;
 use crate::parameters::LayerTensors;
 use crate::plan::memory::bytes;
@@ -20,16 +21,19 @@ pub(super) struct NormNode {
     pub(super) dims: BatchNorm,
     pub(super) momentum: f32,
     pub(super) tensors: LayerTensors,
-    pub(super) x: Range<usize>,
-    pub(super) y: Range<usize>,
+    pub(super) x: Place,
+    /// None if the convolution behind normalises what it reads.
+    pub(super) y: Option<Place>,
+    /// x is the output of a convolution, which measures it, or normalises it by running statistics.
+    pub(super) follows_conv: bool,
     /// Means of x and squares about them.
-    pub(super) moments: [Range<usize>; 2],
+    pub(super) moments: [Place; 2],
     /// The gradient by y, in whose place the one by x is written, or by the input of the LeakyReLU.
-    pub(super) dy: Range<usize>,
+    pub(super) dy: Place,
     /// Slope of the LeakyReLU whose output x is; 1 for none.
     pub(super) negative_slope: f32,
     /// Σ dy, Σ dy · (x - mean), Σ dx.
-    pub(super) sums: [Range<usize>; 3],
+    pub(super) sums: [Place; 3],
     /// The bias of the convolution in front, whose gradient Σ dx is.
     pub(super) conv_bias: Option<Range<usize>>,
     pub(super) constants: Constants,
@@ -71,6 +75,19 @@ impl Constants {
 }
 
 impl NormNode {
+    /// What x is normalised by.
+    pub(super) fn constants(&self) -> UnitConstants<'_> {
+        let Constants { mean, scale, bias, .. } = &self.constants;
+        UnitConstants { mean, scale, bias }
+    }
+
+    /// Whether nothing is to be done in a part of a forward pass: running statistics need no measuring, and
+    /// a convolution in front or behind normalises as it writes or reads.
+    pub(super) fn is_needless(&self, part: Part, by_batch: bool) -> bool {
+        let by_neighbour = self.y.is_none() || (self.follows_conv && !by_batch);
+        if part == Part::First { !by_batch } else { by_neighbour }
+    }
+
     /// Where the running statistics are.
     fn running(&self) -> [Range<usize>; 2] {
         self.tensors.running.clone().expect("a batch normalisation has running statistics")
@@ -103,10 +120,10 @@ impl NormNode {
         units: &[f32],
     ) -> Result<(), Error> {
         let Constants { mean, variance, .. } = &mut self.constants;
-        let moments = self.moments.each_ref().map(|range| &units[range.start..]);
+        let moments = self.moments.each_ref().map(|place| &units[place.range.start..]);
         let outputs = [&mut **mean, &mut **variance];
         let isa = pass.cx.isa();
-        self.norm.merge_moments(isa, sizes.units, moments, sizes.unit_len, outputs)?;
+        self.norm.merge_moments(isa, sizes.units, moments, sizes.kept_len, outputs)?;
         let [running_mean, running_variance] = self.running();
         if let Statistics::Training(running) = &mut pass.statistics {
             let (before, after) = running.split_at_mut(running_variance.start);
@@ -121,17 +138,17 @@ impl NormNode {
         self.set_scale(pass.parameters)
     }
 
-    pub(super) fn forward(&self, isa: Isa, part: Part, unit: &mut [f32]) -> Result<(), Error> {
-        let Constants { mean, scale, bias, .. } = &self.constants;
+    pub(super) fn forward(&self, isa: Isa, part: Part, unit: &mut Values<'_>) -> Result<(), Error> {
         match part {
             Part::First => {
-                let [x, means, squares] =
-                    parts(unit, [&self.x, &self.moments[0], &self.moments[1]]);
+                let [means, squares] = &self.moments;
+                let [x, means, squares] = unit.at([&self.x, means, squares]);
                 self.norm.moments(isa, x, means, squares)?;
             }
-            Part::Second => {
-                let [x, y] = parts(unit, [&self.x, &self.y]);
-                self.norm.normalize(isa, x, UnitConstants { mean, scale, bias }, y)?;
+            Part::Second | Part::Again => {
+                let Some(y) = &self.y else { return Ok(()) };
+                let [x, y] = unit.at([&self.x, y]);
+                self.norm.normalize(isa, x, self.constants(), y)?;
             }
         }
         Ok(())
@@ -146,8 +163,8 @@ impl NormNode {
     ) -> Result<(), Error> {
         let Constants { variance, scale, average, steepness, sums, products, .. } =
             &mut self.constants;
-        for (range, out) in self.sums.iter().zip([&mut *sums, &mut *products]) {
-            sum_units(pass.cx, sizes.units, &units[range.start..], sizes.unit_len, out)?;
+        for (place, out) in self.sums.iter().zip([&mut *sums, &mut *products]) {
+            sum_units(pass.cx, sizes.units, &units[place.range.start..], sizes.kept_len, out)?;
         }
         let weight = self.tensors.affine(pass.parameters).weight;
         let (dweight, dbias) = self.tensors.split(pass.gradients);
@@ -163,16 +180,21 @@ impl NormNode {
         )?)
     }
 
-    pub(super) fn backward(&self, isa: Isa, part: Part, unit: &mut [f32]) -> Result<(), Error> {
+    pub(super) fn backward(
+        &self,
+        isa: Isa,
+        part: Part,
+        unit: &mut Values<'_>,
+    ) -> Result<(), Error> {
         let Constants { mean, scale, average, steepness, .. } = &self.constants;
         let [sums, products, dx_sums] = &self.sums;
         match part {
             Part::First => {
-                let [x, dy, sums, products] = parts(unit, [&self.x, &self.dy, sums, products]);
+                let [x, dy, sums, products] = unit.at([&self.x, &self.dy, sums, products]);
                 self.norm.backward_sums(isa, x, dy, mean, [sums, products])?;
             }
-            Part::Second => {
-                let [x, dy, sums] = parts(unit, [&self.x, &self.dy, dx_sums]);
+            Part::Second | Part::Again => {
+                let [x, dy, sums] = unit.at([&self.x, &self.dy, dx_sums]);
                 let gradient = UnitGradient { mean, scale, average, steepness };
                 self.norm.backward_input(isa, x, gradient, self.negative_slope, dy, sums)?;
             }
@@ -188,7 +210,7 @@ impl NormNode {
         units: &[f32],
     ) -> Result<(), Error> {
         let Some(bias) = self.conv_bias.clone() else { return Ok(()) };
-        let sums = &units[self.sums[2].start..];
-        Ok(sum_units(pass.cx, sizes.units, sums, sizes.unit_len, &mut pass.gradients[bias])?)
+        let sums = &units[self.sums[2].range.start..];
+        Ok(sum_units(pass.cx, sizes.units, sums, sizes.kept_len, &mut pass.gradients[bias])?)
     }
 }

@@ -1,90 +1,15 @@
-//! The two kernels on interleaved images.
+//! The gradient by weights of interleaved images.
 
 use crate::conv::classes::Class;
-use crate::gemm::{Cut, Epilogue, Offsets, Tile, tile};
+use crate::gemm::Cut;
 use crate::simd::{Kernel, LANES, Simd};
 
-/// The longest sum of products that is made in registers before the next results are begun: so many
-/// vectors of sources, 16 KiB, stay in a first-level cache.
-pub(super) const DEPTH: usize = 256;
-
-/// Weights times sources for 16 images: `out[m, result] = act(Σₖ a[m, k] · x[source + offsets[k]] + bias[m])`
-/// for the results of a class, each a vector.
-pub(super) struct Multiply<'a> {
-    pub(super) class: &'a Class,
-    /// The class's offsets in floats.
-    pub(super) offsets: &'a [usize],
-    /// M.
-    pub(super) rows: usize,
-    /// The class's weights: for each block of the depth, for each panel of rows, `[depth][rows]`.
-    pub(super) a: &'a [f32],
-    /// `[channels, H, W, 16]`
-    pub(super) x: &'a [f32],
-    /// `[M]`, or empty.
-    pub(super) bias: &'a [f32],
-    pub(super) negative_slope: f32,
-    /// `[M, results, 16]`, of all classes.
-    pub(super) out: &'a mut [f32],
-}
-
-impl Kernel for Multiply<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let Multiply { class, offsets, rows, a, x, bias, negative_slope, out } = self;
-        if rows == 0 {
-            return;
-        }
-        let row_len = out.len() / rows;
-        assert!(out.len() == rows * row_len);
-        assert!(bias.is_empty() || bias.len() == rows);
-        assert!(a.len() == rows * offsets.len());
-        let reach = offsets.iter().max().map_or(0, |&offset| offset + LANES);
-        let cut = Cut::new(rows, S::TILE_ROWS);
-        // A sum of no products is one empty block, so that the results are written nevertheless.
-        let blocks = offsets.len().div_ceil(DEPTH).max(1);
-        for block in 0..blocks {
-            let depth = block * DEPTH..offsets.len().min((block + 1) * DEPTH);
-            let a = &a[depth.start * rows..depth.end * rows];
-            for place in &class.results {
-                let (source, result) = (place.source * LANES, place.result * LANES);
-                assert!(reach == 0 || source + reach <= x.len(), "a source within x");
-                assert!(result + LANES <= row_len, "a result within a row");
-                for range in (0..cut.panels()).map(|panel| cut.lanes_of(panel)) {
-                    let packed = &a[range.start * depth.len()..range.end * depth.len()];
-                    let epilogue = (block + 1 == blocks).then_some(Epilogue {
-                        bias: if bias.is_empty() { bias } else { &bias[range.clone()] },
-                        negative_slope,
-                    });
-                    let t = Tile {
-                        depth: depth.len(),
-                        a: packed.as_ptr(),
-                        b: Offsets {
-                            start: x.as_ptr().wrapping_add(source),
-                            offsets: offsets[depth.clone()].as_ptr(),
-                        },
-                        c: out[range.start * row_len + result..].as_mut_ptr(),
-                        row_stride: row_len,
-                        columns: LANES,
-                        alpha: 1.0,
-                        beta: if block == 0 { 0.0 } else { 1.0 },
-                        epilogue,
-                    };
-                    // SAFETY: `packed` holds depth · rows floats, and `tile` panics if there are more
-                    // rows than a tile has. Every row of B is a vector at source + offset, which lies
-                    // within x; without rows its address is not used. The vector at `result` lies
-                    // within each row of C.
-                    unsafe { tile(simd, range.len(), 1, &t) };
-                }
-            }
-        }
-    }
-}
+/// The most columns of a tile on any tier.
+const MOST_COLUMNS: usize = 4;
 
 /// Output gradients times sources, summed over results and images, and added to what is there:
 /// `out[o, c · kernel_len + kernel(t)] += Σ dy[o, result] · x[c, source + offset(t)]` over the results of
-/// every class.
+/// every class. With means it is `x - mean[c]` that is multiplied.
 pub(super) struct Accumulate<'a> {
     pub(super) classes: &'a [Class],
     /// As in [`Multiply`].
@@ -96,6 +21,10 @@ pub(super) struct Accumulate<'a> {
     pub(super) dy: &'a [f32],
     /// `[C, H, W, 16]`
     pub(super) x: &'a [f32],
+    /// `[C]`, or empty.
+    pub(super) means: &'a [f32],
+    /// `Kh · Kw`
+    pub(super) kernel_len: usize,
     /// `[O, C, Kh, Kw]`
     pub(super) out: &'a mut [f32],
 }
@@ -105,7 +34,7 @@ impl Kernel for Accumulate<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Accumulate { rows, dy, x, out, .. } = self;
+        let Accumulate { rows, dy, x, means, kernel_len, out, .. } = self;
         if rows == 0 {
             return;
         }
@@ -128,6 +57,12 @@ impl Kernel for Accumulate<'_> {
             for (offsets, columns) in
                 offsets.chunks(S::DOT_COLUMNS).zip(columns.chunks(S::DOT_COLUMNS))
             {
+                let mut centres = [0.0; MOST_COLUMNS];
+                if !means.is_empty() {
+                    for (centre, column) in centres.iter_mut().zip(columns) {
+                        *centre = means[column / kernel_len];
+                    }
+                }
                 for range in (0..row_cut.panels()).map(|panel| row_cut.lanes_of(panel)) {
                     let dots = Dots {
                         class,
@@ -136,6 +71,7 @@ impl Kernel for Accumulate<'_> {
                         x: x.as_ptr(),
                         offsets,
                         columns,
+                        centres: (!means.is_empty()).then_some(centres),
                         out: out[range.start * row_stride..].as_mut_ptr(),
                         row_stride,
                     };
@@ -157,6 +93,8 @@ struct Dots<'a> {
     x: *const f32,
     offsets: &'a [usize],
     columns: &'a [usize],
+    /// Those of the columns come first.
+    centres: Option<[f32; MOST_COLUMNS]>,
     out: *mut f32,
     row_stride: usize,
 }
@@ -169,15 +107,16 @@ struct Dots<'a> {
 unsafe fn dot_tile<S: Simd>(simd: S, size: [usize; 2], dots: &Dots<'_>) {
     macro_rules! sizes {
         ($($r:literal: $($c:literal)+;)+) => {
-            match size {
+            match (size, dots.centres) {
                 $($(
-                    [$r, $c] => {
-                        if $r > S::DOT_ROWS || $c > S::DOT_COLUMNS {
-                            unreachable!("a tile larger than the tier's");
-                        }
-                        // SAFETY: the caller's promises are those of `sized_dots`.
-                        unsafe { sized_dots::<S, $r, $c>(simd, dots) }
-                    }
+                    // SAFETY: the caller's promises are those of `sized_dots`.
+                    ([$r, $c], None) => unsafe {
+                        sized_dots::<S, $r, $c, false>(simd, dots, [0.0; MOST_COLUMNS]);
+                    },
+                    // SAFETY: as above.
+                    ([$r, $c], Some(centres)) => unsafe {
+                        sized_dots::<S, $r, $c, true>(simd, dots, centres);
+                    },
                 )+)+
                 _ => unreachable!("a tile of {size:?}"),
             }
@@ -198,7 +137,14 @@ unsafe fn dot_tile<S: Simd>(simd: S, size: [usize; 2], dots: &Dots<'_>) {
 /// For each result: `dy` is valid for reading a vector in R planes, `x` at each of the C
 /// offsets. `out` is valid for reading and writing the C columns in each of R rows.
 #[inline(always)]
-unsafe fn sized_dots<S: Simd, const R: usize, const C: usize>(simd: S, dots: &Dots<'_>) {
+unsafe fn sized_dots<S: Simd, const R: usize, const C: usize, const CENTRED: bool>(
+    simd: S,
+    dots: &Dots<'_>,
+    centres: [f32; MOST_COLUMNS],
+) {
+    if R > S::DOT_ROWS || C > S::DOT_COLUMNS {
+        unreachable!("a tile larger than the tier's");
+    }
     let mut acc = [[simd.zero(); C]; R];
     let offsets: [usize; C] = std::array::from_fn(|c| dots.offsets[c]);
     for place in &dots.class.results {
@@ -209,6 +155,9 @@ unsafe fn sized_dots<S: Simd, const R: usize, const C: usize>(simd: S, dots: &Do
             let mut sources = [simd.zero(); C];
             for c in 0..C {
                 sources[c] = simd.load(x.add(offsets[c]));
+                if CENTRED {
+                    sources[c] = simd.sub(sources[c], simd.splat(centres[c]));
+                }
             }
             for r in 0..R {
                 let y = simd.load(dy.add(r * dots.plane_stride));
