@@ -12,7 +12,7 @@ const MOST_COLUMNS: usize = 4;
 /// every class. With means it is `x - mean[c]` that is multiplied.
 pub(super) struct Accumulate<'a> {
     pub(super) classes: &'a [Class],
-    /// As in [`Multiply`].
+    /// The offsets of each class in floats.
     pub(super) offsets: &'a [Vec<usize>],
     /// Columns of the output for each offset of each class.
     pub(super) columns: &'a [Vec<usize>],
