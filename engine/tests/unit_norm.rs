@@ -80,7 +80,7 @@ impl Problem {
         }
         let (mut mean, mut variance) = (vec![f32::NAN; all], vec![f32::NAN; all]);
         let outputs = [&mut mean[..], &mut variance[..]];
-        norm.merge_moments(isa, units, [&means, &squares], all, outputs).unwrap();
+        norm.merge_moments(isa, [units, norm.spatial], [&means, &squares], all, outputs).unwrap();
         let mut padded_bias = vec![0.0; all];
         padded_bias[..channels].copy_from_slice(&bias);
         let mut scale = vec![0.0; all];
@@ -175,6 +175,115 @@ fn units_in_both_layouts_agree_with_the_oracle() {
     }
 }
 
+/// Lanes of images that are missing hold anything, but gradients of 0.
+#[test]
+fn missing_images_do_not_count() {
+    let (channels, spatial) = (3, 5);
+    let (plane, unit) = (channels * spatial, channels * spatial * 16);
+    let norm = UnitNorm { layout: UnitLayout::Rows, channels, spatial: spatial * 16 };
+    for isa in Isa::available() {
+        for (whole, images) in [(0, 1), (0, 7), (1, 15), (2, 1), (2, 9), (1, 16)] {
+            let what = format!("{whole} units and {images} images on {isa:?}");
+            let batch = whole * 16 + images;
+            let mut random = Random::new(9);
+            let plain_x = random.uniform_f32(batch * plane, -1.0, 2.0);
+            let plain_dy = random.uniform_f32(batch * plane, -1.0, 1.0);
+            let weight = random.uniform_f32(channels, 0.5, 2.0);
+            let lay = |plain: &[f32], missing: f32| {
+                let mut units = vec![missing; (whole + 1) * unit];
+                for (i, &value) in plain.iter().enumerate() {
+                    let (image, at) = (i / plane, i % plane);
+                    units[image / 16 * unit + at * 16 + image % 16] = value;
+                }
+                units
+            };
+            let (x, mut dy) = (lay(&plain_x, 1e3), lay(&plain_dy, 0.0));
+            let zeros = || vec![0.0; channels];
+            let mut moments = [(); 2].map(|()| vec![f32::NAN; (whole + 1) * channels]);
+            let mut sums = [zeros(), zeros()];
+            for (u, x) in x.chunks(unit).enumerate() {
+                let [means, squares] =
+                    moments.each_mut().map(|m| &mut m[u * channels..][..channels]);
+                let result = match u < whole {
+                    true => norm.moments(isa, x, means, squares),
+                    false => norm.partial_moments(isa, images, x, means, squares),
+                };
+                result.unwrap();
+            }
+            let (mut mean, mut variance) = (zeros(), zeros());
+            let last = [whole + 1, images * spatial];
+            let outputs = [&mut mean[..], &mut variance[..]];
+            let moments = moments.each_ref().map(|m| &m[..]);
+            norm.merge_moments(isa, last, moments, channels, outputs).unwrap();
+            for (x, dy) in x.chunks(unit).zip(dy.chunks(unit)) {
+                let mut own = [zeros(), zeros()];
+                let [a, b] = own.each_mut().map(|own| &mut own[..]);
+                norm.backward_sums(isa, x, dy, &mean, [a, b]).unwrap();
+                for (sum, own) in sums.iter_mut().flatten().zip(own.iter().flatten()) {
+                    *sum += own;
+                }
+            }
+            let (mut dweight, mut dbias) = (zeros(), zeros());
+            let [mut scale, mut average, mut steepness] = [zeros(), zeros(), zeros()];
+            gradient_constants(
+                EPS,
+                batch * spatial,
+                &variance,
+                &weight,
+                sums.each_ref().map(|sum| &sum[..]),
+                [&mut dweight, &mut dbias],
+                [&mut scale, &mut average, &mut steepness],
+            )
+            .unwrap();
+            let gradient = UnitGradient {
+                mean: &mean,
+                scale: &scale,
+                average: &average,
+                steepness: &steepness,
+            };
+            let mut dx_sums = zeros();
+            for (u, (x, dy)) in x.chunks(unit).zip(dy.chunks_mut(unit)).enumerate() {
+                let mut own = zeros();
+                norm.backward_input(isa, x, gradient, SLOPE, dy, &mut own).unwrap();
+                if u == whole {
+                    norm.clear_missing(isa, images, dy, &mut own).unwrap();
+                }
+                dx_sums.iter_mut().zip(own).for_each(|(sum, own)| *sum += own);
+            }
+
+            let (wide_weight, wide_x, wide_dy) =
+                (widen(&weight), widen(&plain_x), widen(&plain_dy));
+            let bias = vec![0.0; channels];
+            let eps = f64::from(EPS);
+            let (weight, bias) = (&wide_weight[..], &bias[..]);
+            let judge = oracle::BatchNorm { batch, channels, spatial, weight, bias, eps };
+            let (_, statistics) = oracle::batch_norm(&judge, &wide_x);
+            let gradients = oracle::batch_norm_backward(&judge, &wide_x, &wide_dy);
+            let expected_dx = leaky_relu_backward(f64::from(SLOPE), &wide_x, &gradients.input);
+            let mut expected_sums = vec![0.0; channels];
+            for (i, dx) in expected_dx.iter().enumerate() {
+                expected_sums[i / spatial % channels] += dx;
+            }
+            let close = |name: &str, actual: &[f32], expected: &[f64], size: f64| {
+                let tolerance = Tolerance::abs_rel(2e-6 * size, 1e-5);
+                assert_close(&format!("{name} of {what}"), actual, expected, &tolerance);
+            };
+            let narrow: Vec<f32> = expected_dx.iter().map(|&dx| dx as f32).collect();
+            close("mean", &mean, &statistics.mean, 1.0);
+            close("variance", &variance, &statistics.variance, 1.0);
+            close("dweight", &dweight, &gradients.weight, 40.0);
+            close("dx", &dy, &widen(&lay(&narrow, 0.0)), 8.0);
+            close("dx sums", &dx_sums, &expected_sums, 40.0);
+        }
+        let (mut means, mut squares) = ([0.0; 3], [0.0; 3]);
+        let blocks = UnitNorm { layout: UnitLayout::Blocks, channels: 16, spatial: 1 };
+        for (norm, images) in [(norm, 0), (norm, 17), (blocks, 3)] {
+            let result = norm.partial_moments(isa, images, &[0.0; 240], &mut means, &mut squares);
+            assert!(matches!(result, Err(Error::Invalid { .. })));
+        }
+    }
+}
+
 #[test]
 fn wrong_lengths_and_blocks_that_are_not_full_are_errors() {
     let isa = Isa::best();
@@ -192,7 +301,7 @@ fn wrong_lengths_and_blocks_that_are_not_full_are_errors() {
     is_length(norm.add_sums(isa, &x, &mut [0.0; 4]));
     let merge = |stride: usize, units: usize| {
         let outputs = [&mut [0.0; 3][..], &mut [0.0; 3][..]];
-        norm.merge_moments(isa, units, [&x, &x], stride, outputs)
+        norm.merge_moments(isa, [units, norm.spatial], [&x, &x], stride, outputs)
     };
     assert!(merge(3, 4).is_ok());
     is_length(merge(3, 5));

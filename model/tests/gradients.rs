@@ -146,16 +146,20 @@ fn batch_norm(num_features: usize) -> Layer {
 }
 
 /// A small network with every layer: a convolution of any geometry, an activation, a normalisation
-/// or none, and a linear layer.
+/// or none, another convolution or none, and a linear layer.
 fn problems() -> impl Strategy<Value = Problem> {
     let pair = |range: std::ops::Range<usize>| [range.clone(), range];
     let conv = (1_usize..3, 1_usize..3, 1_usize..4, pair(1..4), pair(1..3), pair(0..2), pair(1..3));
-    let rest = (0..4, 0..4, any::<bool>(), pair(1..6), 1_usize..7, 0_usize..4, any::<u64>());
+    let rest = (0..4, 0..4, any::<[bool; 2]>(), pair(1..6), 1_usize..7, 0_usize..4, any::<u64>());
     (conv, rest).prop_map(|(conv, rest)| {
         let (groups, inputs, outputs, kernel_size, stride, padding, dilation) = conv;
-        let (activation, norm, bias, extra, batch, loss, seed) = rest;
-        // Sixteen images are interleaved.
-        let batch = if batch == 6 { 16 } else { batch };
+        let (activation, norm, [bias, second], extra, batch, loss, seed) = rest;
+        // Sixteen images are interleaved, and so are those that are left.
+        let batch = match batch {
+            5 => 21,
+            6 => 16,
+            _ => batch,
+        };
         let options = Conv2dOptions {
             in_channels: groups * inputs,
             out_channels: groups * outputs,
@@ -183,7 +187,6 @@ fn problems() -> impl Strategy<Value = Problem> {
             .unwrap()
             .pop()
             .unwrap();
-        let features: usize = shape.iter().product();
         let values = batch * shape[1] * shape[2];
         match norm {
             // Two values per channel are ±1 whatever they were, so their gradients vanish.
@@ -196,6 +199,14 @@ fn problems() -> impl Strategy<Value = Problem> {
                 layers.push(Layer::LayerNorm { normalized_shape: vec![shape[2]], eps: EPS });
             }
             _ => {}
+        }
+        let mut features: usize = shape.iter().product();
+        if second {
+            // Padding is 0 behind a normalisation too.
+            let (kernel_size, padding) = ([2, 2], [1, 1]);
+            let options = Conv2dOptions { padding, ..Conv2dOptions::new(shape[0], 2, kernel_size) };
+            layers.push(Layer::conv2d(options));
+            features = 2 * (shape[1] + 1) * (shape[2] + 1);
         }
         layers.push(Layer::view(&[features]));
         layers.push(Layer::Linear { in_features: features, out_features: 5, bias });
@@ -223,7 +234,7 @@ proptest! {
 
 #[test]
 fn the_tutorials_cnn() {
-    for (batch, seed) in [(1, 1), (3, 2), (16, 3)] {
+    for (batch, seed) in [(1, 1), (3, 2), (16, 3), (21, 4)] {
         Problem { spec: nets::mnist_cnn(), batch, loss: Loss::Bce, seed }.check();
     }
 }

@@ -1,5 +1,6 @@
 //! Plans keep what they have made of a network's values until these change.
 
+use loupe_engine::optim::SgdOptions;
 use loupe_engine::{Context, Isa, Threads};
 use loupe_model::{Loss, Network, Normalization, OptimizerOptions, Plan, Trainer, nets};
 
@@ -62,6 +63,45 @@ fn a_plan_follows_every_change_of_the_network_the_tier_and_the_mode() {
             let next = check(trainer.network());
             assert_ne!(next, last);
             last = next;
+        }
+    }
+}
+
+/// A batch that holds every image several times has the statistics, the loss and the gradients of a batch
+/// that holds each once, however it is cut into units, and whether values are kept or made again.
+#[test]
+fn repeating_a_batch_changes_neither_loss_nor_gradients() {
+    // A step of length 0 leaves the parameters and shows the gradients.
+    let still = OptimizerOptions::Sgd(SgdOptions { lr: 0.0, momentum: 0.0 });
+    let step = |isa, images: &[f32], repeats| {
+        let network = Network::new(nets::mnist_cnn(), 3).unwrap();
+        let cx = Context::new(isa, Threads::serial());
+        let mut trainer = Trainer::new(cx, network, Loss::Bce, still);
+        let count = images.len() / 784;
+        let targets: Vec<f32> =
+            (0..count * 10).map(|i| f32::from(u8::from(i % 10 == i / 10 * 7 % 10))).collect();
+        // The plan has seen other values before.
+        trainer.step(&vec![0.7; images.len() * repeats], &targets.repeat(repeats)).unwrap();
+        let loss = trainer.step(&images.repeat(repeats), &targets.repeat(repeats)).unwrap();
+        let gradients: Vec<_> = trainer.gradients().map(|(_, g)| g.to_vec()).collect();
+        (loss, gradients)
+    };
+    for isa in Isa::available() {
+        for (count, repeats) in [(4, 4), (4, 5), (4, 25), (16, 25), (7, 60)] {
+            let images = images(count);
+            let (loss, gradients) = step(isa, &images, 1);
+            let (repeated_loss, repeated) = step(isa, &images, repeats);
+            let what = format!("{count} images {repeats} times on {isa:?}");
+            assert!((loss - repeated_loss).abs() <= 1e-5 * loss, "{what}: {loss} {repeated_loss}");
+            for (tensor, (gradient, repeated)) in gradients.iter().zip(&repeated).enumerate() {
+                let largest = gradient.iter().fold(0.0_f32, |largest, g| largest.max(g.abs()));
+                for (a, b) in gradient.iter().zip(repeated) {
+                    assert!(
+                        (a - b).abs() <= 1e-4 * largest + 1e-7,
+                        "{what}, tensor {tensor}: {a} {b}"
+                    );
+                }
+            }
         }
     }
 }

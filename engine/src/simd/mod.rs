@@ -22,7 +22,7 @@ pub use isa::{Isa, Tier};
 pub(crate) use lanes::{lanes_to_rows, rows_to_lanes};
 pub(crate) use math::{exp, gentle_relu, leaky_relu, ln, ln_1p, sigmoid};
 pub(crate) use rows::{SumRows, column_sums};
-pub(crate) use slices::{fold, largest, load, map, store, update, update_fold};
+pub(crate) use slices::{LANE, fold, largest, load, map, store, update, update_fold};
 pub(crate) use transpose::transpose;
 
 /// Number of `f32` lanes in every vector, on every tier.

@@ -9,7 +9,7 @@
 use super::{LANES, Simd};
 
 /// The lanes' numbers.
-pub(super) static LANE: [f32; LANES] = {
+pub(crate) static LANE: [f32; LANES] = {
     let mut lanes = [0.0; LANES];
     let mut i = 0;
     while i < LANES {

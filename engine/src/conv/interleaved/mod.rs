@@ -236,7 +236,7 @@ impl InterleavedConv2d {
             biases,
             centres,
             packed,
-            finish: Finish { bias: &[], negative_slope, normalize },
+            finish: Finish { negative_slope, normalize },
             x,
             out: y,
             moments,
@@ -266,7 +266,7 @@ impl InterleavedConv2d {
             biases: &[],
             centres: &[],
             packed,
-            finish: Finish { bias: &[], negative_slope: 1.0, normalize: None },
+            finish: Finish { negative_slope: 1.0, normalize: None },
             x: dy,
             out: dx,
             moments: None,
@@ -420,7 +420,6 @@ struct Product<'a> {
     /// For each class and group one for each offset, or empty.
     centres: &'a [f32],
     packed: &'a [f32],
-    /// Its bias is that of a class.
     finish: Finish<'a>,
     x: &'a [f32],
     /// `[groups, rows, results, 16]`
@@ -453,7 +452,8 @@ impl Kernel for Product<'_> {
                     a,
                     x: &x[group * x_len..][..x_len],
                     centres: own,
-                    finish: Finish { bias, ..finish.of(rows_of) },
+                    bias,
+                    finish: finish.of(rows_of),
                     out: &mut out[group * out_len..][..out_len],
                 }
                 .run(simd);

@@ -25,6 +25,8 @@ pub(super) struct Multiply<'a> {
     pub(super) a: &'a [f32],
     /// `[channels, H, W, 16]`
     pub(super) x: &'a [f32],
+    /// `[M]`, or empty.
+    pub(super) bias: &'a [f32],
     pub(super) finish: Finish<'a>,
     /// `[M, results, 16]`, of all classes.
     pub(super) out: &'a mut [f32],
@@ -33,8 +35,6 @@ pub(super) struct Multiply<'a> {
 /// What becomes of a sum.
 #[derive(Clone, Copy)]
 pub(super) struct Finish<'a> {
-    /// `[M]`, or empty.
-    pub(super) bias: &'a [f32],
     pub(super) negative_slope: f32,
     /// All `[M]`.
     pub(super) normalize: Option<UnitConstants<'a>>,
@@ -46,7 +46,6 @@ impl<'a> Finish<'a> {
     pub(super) fn of(self, rows: Range<usize>) -> Finish<'a> {
         let of = |values: &'a [f32]| &values[rows.clone()];
         Finish {
-            bias: if self.bias.is_empty() { self.bias } else { of(self.bias) },
             normalize: self.normalize.map(|UnitConstants { mean, scale, bias }| UnitConstants {
                 mean: of(mean),
                 scale: of(scale),
@@ -62,7 +61,7 @@ impl Kernel for Multiply<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Multiply { class, offsets, rows, centres, a, x, finish, out } = self;
+        let Multiply { class, offsets, rows, centres, a, x, bias, finish, out } = self;
         if rows == 0 {
             return;
         }
@@ -84,6 +83,7 @@ impl Kernel for Multiply<'_> {
             let a = &a[depth.start * rows..depth.end * rows];
             for place in &class.results {
                 for range in (0..cut.panels()).map(|panel| cut.lanes_of(panel)) {
+                    let bias = bias.get(range.clone()).unwrap_or_default();
                     let packed = &a[range.start * depth.len()..range.end * depth.len()];
                     let sums = Sums {
                         place: *place,
@@ -93,6 +93,7 @@ impl Kernel for Multiply<'_> {
                         centres: centres.get(depth.clone()),
                         out: out[range.start * row_len..].as_mut_ptr(),
                         row_len,
+                        bias: if block == 0 { bias } else { &[] },
                         is_first: block == 0,
                         finish: (block + 1 == blocks).then(|| finish.of(range.clone())),
                     };
@@ -119,6 +120,8 @@ struct Sums<'a> {
     out: *mut f32,
     /// From one row of the output to the next.
     row_len: usize,
+    /// Of the tile's rows, where the sums begin; or empty.
+    bias: &'a [f32],
     /// There is nothing yet to add to.
     is_first: bool,
     /// Of the tile's rows; none if there is more to add.
@@ -166,6 +169,11 @@ unsafe fn sized_sums<S: Simd, const R: usize, const CENTRED: bool>(
         unreachable!("a tile larger than the tier's");
     }
     let mut acc = [simd.zero(); R];
+    if let Some(bias) = sums.bias.first_chunk::<R>() {
+        for r in 0..R {
+            acc[r] = simd.splat(bias[r]);
+        }
+    }
     assert!(!CENTRED || centres.len() == sums.offsets.len());
     let source = sums.x.wrapping_add(sums.place.source * LANES);
     for (k, &offset) in sums.offsets.iter().enumerate() {
@@ -190,11 +198,6 @@ unsafe fn sized_sums<S: Simd, const R: usize, const CENTRED: bool>(
         }
     }
     if let Some(finish) = &sums.finish {
-        if let Some(bias) = finish.bias.first_chunk::<R>() {
-            for r in 0..R {
-                acc[r] = simd.add(acc[r], simd.splat(bias[r]));
-            }
-        }
         let slope = simd.splat(finish.negative_slope);
         if finish.negative_slope > 0.0 && finish.negative_slope < 1.0 {
             for r in 0..R {

@@ -164,7 +164,7 @@ impl UnitNorm {
         self.channels.checked_mul(self.spatial).ok_or(Error::Overflow { op: OP, what: "x" })
     }
 
-    fn check(&self, values: &[usize], constants: &[usize]) -> Result<(), Error> {
+    pub(super) fn check(&self, values: &[usize], constants: &[usize]) -> Result<(), Error> {
         let len = self.len()?;
         values.iter().try_for_each(|&found| expect_len(OP, "x, y or a gradient", len, found))?;
         constants.iter().try_for_each(|&n| expect_len(OP, "a constant", self.channels, n))
@@ -197,7 +197,8 @@ impl UnitNorm {
     }
 
     /// Mean and biased variance of a batch, both `[channels]`, from the moments of its units, which lie
-    /// `stride` floats apart. All units are as large as this one.
+    /// `stride` floats apart. All units are as large as this one, but the last may have only `last` values
+    /// per channel.
     ///
     /// # Errors
     /// [`Error::Length`] if the moments end before the last unit's do or an output is too short,
@@ -205,7 +206,7 @@ impl UnitNorm {
     pub fn merge_moments(
         &self,
         isa: Isa,
-        units: usize,
+        [units, last]: [usize; 2],
         [means, squares]: [&[f32]; 2],
         stride: usize,
         [mean, variance]: [&mut [f32]; 2],
@@ -213,13 +214,31 @@ impl UnitNorm {
         self.check(&[], &[mean.len(), variance.len()])?;
         check_units("the means", units, means, stride, self.channels)?;
         check_units("the squares", units, squares, stride, self.channels)?;
-        crate::buffer::with_scratch(2 * self.channels, |scratch| {
-            let (distance, within) = scratch.split_at_mut(self.channels);
-            let runs = Runs { run_len: self.spatial, runs: units, stride, means, squares };
-            let outputs = [mean, &mut *variance, distance, within];
-            isa.run(Merge { runs, outputs });
-        });
-        let count = (units as f64 * self.spatial as f64) as f32;
+        // Those that are merged as runs of one length.
+        let whole = if last == self.spatial { units } else { units.saturating_sub(1) };
+        if whole > 0 {
+            crate::buffer::with_scratch(2 * self.channels, |scratch| {
+                let (distance, within) = scratch.split_at_mut(self.channels);
+                let runs = Runs { run_len: self.spatial, runs: whole, stride, means, squares };
+                let outputs = [&mut *mean, &mut *variance, distance, within];
+                isa.run(Merge { runs, outputs });
+            });
+        } else {
+            mean.fill(0.0);
+            variance.fill(0.0);
+        }
+        let (before, last) = (whole as f64 * self.spatial as f64, last as f64);
+        let count = if whole == units { before } else { before + last } as f32;
+        if whole < units {
+            let (share, weight) =
+                ((last / f64::from(count)) as f32, (before * last / f64::from(count)) as f32);
+            let (means, squares) = (&means[whole * stride..], &squares[whole * stride..]);
+            for c in 0..self.channels {
+                let distance = means[c] - mean[c];
+                mean[c] += distance * share;
+                variance[c] += squares[c] + distance * distance * weight;
+            }
+        }
         variance.iter_mut().for_each(|squares| *squares /= count);
         Ok(())
     }

@@ -37,10 +37,16 @@ fn lanes(spec: &NetworkSpec, shapes: &[Vec<usize>], batch: usize) -> Option<Lane
     if spec.layers.iter().any(by_image) {
         return None;
     }
-    if batch.is_multiple_of(LANES) {
+    if fills_lanes(batch) {
         return (longest <= LONGEST_OF_IMAGES).then_some(Lanes::Images);
     }
     fits_channels(spec, shapes).then_some(Lanes::Channels)
+}
+
+/// Whether at least five of eight lanes hold an image, where units of one image have about as many channels
+/// for theirs. Fewer than 16 images would be a single task.
+fn fills_lanes(batch: usize) -> bool {
+    batch >= LANES && batch.next_multiple_of(LANES) <= batch + batch / 5 * 3
 }
 
 /// Why there are no units, for a network and a batch that [`lanes`] has no use for units for.
@@ -49,7 +55,7 @@ pub(in crate::plan) fn why_not(spec: &NetworkSpec, shapes: &[Vec<usize>], batch:
     if let Some(layer) = spec.layers.iter().find(by_image) {
         return format!("{layer} is not computed in units");
     }
-    if batch.is_multiple_of(LANES) {
+    if fills_lanes(batch) {
         let longest = shapes.iter().max_by_key(|shape| shape.iter().product::<usize>());
         return format!(
             "units of 16 images need values of at most {LONGEST_OF_IMAGES} numbers an image, found \
@@ -58,7 +64,7 @@ pub(in crate::plan) fn why_not(spec: &NetworkSpec, shapes: &[Vec<usize>], batch:
         );
     }
     format!(
-        "the batch is no multiple of 16, and units of one image need convolutions without groups from \
+        "the batch fills too few lanes of units of 16 images, and units of one image need convolutions without groups from \
          the input to a View, values of at most {LONGEST_OF_CHANNELS} numbers, and linear layers of at \
          most {LARGEST_LINEAR} weights"
     )
@@ -421,11 +427,12 @@ impl Builder<'_> {
 
     fn finish(mut self, (first, first_form): (Place, Form)) -> UnitPlan {
         let images = self.lanes.images();
-        let units = self.batch / images;
+        let units = self.batch.div_ceil(images);
         let runs = runs(units, self.work);
         let image = [0, self.shapes.len() - 1].map(|n| self.shapes[n].iter().product());
         let sizes = Sizes {
             work: self.work,
+            batch: self.batch,
             images,
             units,
             run: units.div_ceil(runs),

@@ -1,7 +1,7 @@
 //! Plans that work through the batch unit by unit.
 //!
 //! A *unit* is 16 interleaved images, or in small batches one image whose channels are innermost: so full
-//! vectors are worked on either way. Its [values](values), from input to output and back, are no more than
+//! vectors are worked on either way. Its [values], from input to output and back, are no more than
 //! a core's own cache holds. A pass is a few *rounds*: in a round every unit is taken through as many
 //! nodes as possible, and one round ends where the next node has to know all units: a batch normalisation
 //! needs the statistics of the batch, and its gradient two sums over it.
@@ -75,7 +75,9 @@ struct Prepared {
 struct Sizes {
     /// Operations of a forward pass.
     work: usize,
-    /// Images of a unit.
+    /// N.
+    batch: usize,
+    /// Images of a unit; the last unit may have fewer.
     images: usize,
     units: usize,
     /// Units of a run; the last run may have fewer.
@@ -144,8 +146,11 @@ struct Task<'a> {
     output: &'a mut [f32],
     /// The run's sums.
     sums: &'a mut [f32],
-    /// The unit's number, and whether it is the first of its run.
-    index: usize,
+    /// The unit's images, of those of the batch.
+    images: Range<usize>,
+    /// Whether images are missing: their lanes hold something, but no gradients.
+    is_partial: bool,
+    /// Whether the unit is the first of its run.
     is_first: bool,
 }
 
@@ -240,13 +245,13 @@ impl UnitPlan {
         let input = pass.inputs.unwrap_or(input);
         let steps_of = (&forward[steps.clone()], steps.start == 0, steps.end == forward.len());
         let (steps, is_first, is_last) = steps_of;
-        let input_len = sizes.image[0] * sizes.images;
+        let input_len = sizes.image[0];
         // By running statistics there is one round, and nothing is to be kept for others.
         let kept = by_batch.then_some(&mut **units);
         sizes.for_each_unit(cx, kept, [sums, output], |mut task| {
             let unit = &mut task.unit;
             if is_first {
-                let images = &input[task.index * input_len..][..input_len];
+                let images = &input[task.images.start * input_len..task.images.end * input_len];
                 let [x] = unit.at([&edges[0]]);
                 probe.time_part(What::Load.of_all(), || forms[0].load(cx.isa(), images, x))?;
             }
@@ -258,7 +263,11 @@ impl UnitPlan {
                 probe.time_part(forward_op(step, node), || match node {
                     Node::Conv(node) => {
                         let behind = match nodes.get(step.node + 1) {
-                            _ if by_batch => Behind::Measure,
+                            _ if by_batch && !task.is_partial => Behind::Measure,
+                            Some(Node::Norm(norm)) if by_batch && norm.follows_conv => {
+                                node.forward(cx.isa(), Behind::Nothing, unit)?;
+                                return norm.measure(cx.isa(), task.images.len(), unit);
+                            }
                             Some(Node::Norm(norm)) if norm.follows_conv => {
                                 let normalize = |y| Behind::Normalize(y, norm.constants());
                                 norm.y.as_ref().map_or(Behind::Nothing, normalize)
@@ -267,7 +276,10 @@ impl UnitPlan {
                         };
                         node.forward(cx.isa(), behind, unit)
                     }
-                    Node::Norm(node) => node.forward(cx.isa(), step.part, unit),
+                    Node::Norm(node) if step.part == Part::First => {
+                        node.measure(cx.isa(), task.images.len(), unit)
+                    }
+                    Node::Norm(node) => node.normalize(cx.isa(), unit),
                     Node::Linear(node) => node.forward(&serial, parameters, unit),
                     Node::Activation(node) => {
                         let [x, y] = unit.at([&node.x, &node.y]);
@@ -343,13 +355,14 @@ impl UnitPlan {
         let UnitPlan { input, output, sizes, units, sums, nodes, backward, .. } = self;
         let UnitPlan { edges, forms, reloads, .. } = self;
         let input = pass.inputs.unwrap_or(input);
-        let input_len = sizes.image[0] * sizes.images;
+        let input_len = sizes.image[0];
         let (steps, is_first) = (&backward[steps.clone()], steps.start == 0);
-        let output_len = sizes.image[1] * sizes.images;
+        let output_len = sizes.image[1];
         sizes.for_each_unit(cx, Some(units), [sums, output], |mut task| {
             let unit = &mut task.unit;
             if is_first {
-                let gradient = &output_gradient[task.index * output_len..][..output_len];
+                let (start, end) = (task.images.start * output_len, task.images.end * output_len);
+                let gradient = &output_gradient[start..end];
                 let [dy] = unit.at([&edges[2]]);
                 probe.time_part(What::LoadGradient.of_all(), || {
                     forms[1].load(cx.isa(), gradient, dy)
@@ -361,7 +374,7 @@ impl UnitPlan {
             for step in steps {
                 let node = &nodes[step.node];
                 if step.node == 0 && *reloads {
-                    let images = &input[task.index * input_len..][..input_len];
+                    let images = &input[task.images.start * input_len..task.images.end * input_len];
                     let [x] = unit.at([&edges[0]]);
                     probe.time_part(What::LoadAgain.of_all(), || {
                         forms[0].load(cx.isa(), images, x)
@@ -376,10 +389,11 @@ impl UnitPlan {
                 }
                 probe.time_part(backward_op(step, node), || match node {
                     Node::Conv(_) => unreachable!("seen to"),
-                    Node::Norm(node) if step.part == Part::Again => {
-                        node.forward(cx.isa(), step.part, unit)
-                    }
-                    Node::Norm(node) => node.backward(cx.isa(), step.part, unit),
+                    Node::Norm(node) => match step.part {
+                        Part::First => node.add_up(cx.isa(), unit),
+                        Part::Second => node.backward(cx.isa(), task.images.len(), unit),
+                        Part::Again => node.normalize(cx.isa(), unit),
+                    },
                     Node::Linear(node) => node.backward(&serial, parameters, unit),
                     Node::Unblock(node) => {
                         let [dy, dx] = unit.at([&node.dy, &node.dx]);
@@ -455,14 +469,18 @@ impl Sizes {
                 let own_len = if kept.is_some() { 0 } else { self.kept_len };
                 with_scratch(self.passing_len + own_len, |scratch| {
                     let (passing, own) = scratch.split_at_mut(self.passing_len);
-                    for (n, output) in output.chunks_exact_mut(output_len).enumerate() {
+                    for (n, output) in output.chunks_mut(output_len).enumerate() {
                         let kept = match &mut kept {
                             Some(kept) => &mut kept[n * self.kept_len..][..self.kept_len],
                             None => &mut *own,
                         };
                         let unit = Values { kept, passing: &mut *passing };
-                        let index = run * self.run + n;
-                        let task = Task { unit, output, sums: &mut *sums, index, is_first: n == 0 };
+                        let first = (run * self.run + n) * self.images;
+                        let images = first..self.batch.min(first + self.images);
+                        let is_partial = images.len() < self.images;
+                        let sums = &mut *sums;
+                        let task =
+                            Task { unit, output, sums, images, is_partial, is_first: n == 0 };
                         if let Err(error) = f(task) {
                             failure.lock().expect("no panic in between").get_or_insert(error);
                         }

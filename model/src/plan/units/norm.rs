@@ -7,10 +7,10 @@ use crate::parameters::LayerTensors;
 use crate::plan::memory::bytes;
 use crate::plan::{Backward, Forward, Statistics};
 use loupe_engine::norm::batch::{
-    self, BatchNorm, UnitConstants, UnitGradient, UnitNorm, gradient_constants, scales, sum_units,
-    update_running_statistics,
+    self, BatchNorm, UnitConstants, UnitGradient, UnitLayout, UnitNorm, gradient_constants, scales,
+    sum_units, update_running_statistics,
 };
-use loupe_engine::{Buffer, Isa};
+use loupe_engine::{Buffer, Isa, LANES};
 use std::ops::Range;
 
 /// `BatchNorm2d`, with the gradient of a `LeakyReLU` in front of it.
@@ -123,7 +123,9 @@ impl NormNode {
         let moments = self.moments.each_ref().map(|place| &units[place.range.start..]);
         let outputs = [&mut **mean, &mut **variance];
         let isa = pass.cx.isa();
-        self.norm.merge_moments(isa, sizes.units, moments, sizes.kept_len, outputs)?;
+        let in_last = sizes.batch - (sizes.units - 1) * sizes.images;
+        let last = self.norm.spatial / sizes.images * in_last;
+        self.norm.merge_moments(isa, [sizes.units, last], moments, sizes.kept_len, outputs)?;
         let [running_mean, running_variance] = self.running();
         if let Statistics::Training(running) = &mut pass.statistics {
             let (before, after) = running.split_at_mut(running_variance.start);
@@ -138,20 +140,31 @@ impl NormNode {
         self.set_scale(pass.parameters)
     }
 
-    pub(super) fn forward(&self, isa: Isa, part: Part, unit: &mut Values<'_>) -> Result<(), Error> {
-        match part {
-            Part::First => {
-                let [means, squares] = &self.moments;
-                let [x, means, squares] = unit.at([&self.x, means, squares]);
-                self.norm.moments(isa, x, means, squares)?;
-            }
-            Part::Second | Part::Again => {
-                let Some(y) = &self.y else { return Ok(()) };
-                let [x, y] = unit.at([&self.x, y]);
-                self.norm.normalize(isa, x, self.constants(), y)?;
-            }
+    /// Measures so many images of a unit.
+    pub(super) fn measure(
+        &self,
+        isa: Isa,
+        images: usize,
+        unit: &mut Values<'_>,
+    ) -> Result<(), Error> {
+        let [means, squares] = &self.moments;
+        let [x, means, squares] = unit.at([&self.x, means, squares]);
+        match self.is_partial(images) {
+            false => self.norm.moments(isa, x, means, squares)?,
+            true => self.norm.partial_moments(isa, images, x, means, squares)?,
         }
         Ok(())
+    }
+
+    /// Whether a unit of so many images has lanes of others.
+    fn is_partial(&self, images: usize) -> bool {
+        self.norm.layout == UnitLayout::Rows && images < LANES
+    }
+
+    pub(super) fn normalize(&self, isa: Isa, unit: &mut Values<'_>) -> Result<(), Error> {
+        let Some(y) = &self.y else { return Ok(()) };
+        let [x, y] = unit.at([&self.x, y]);
+        Ok(self.norm.normalize(isa, x, self.constants(), y)?)
     }
 
     /// The gradients by weight and bias, and what the units' gradients need of the batch.
@@ -180,24 +193,27 @@ impl NormNode {
         )?)
     }
 
+    /// Sums over a unit, for what all units must be known for.
+    pub(super) fn add_up(&self, isa: Isa, unit: &mut Values<'_>) -> Result<(), Error> {
+        let [sums, products, _] = &self.sums;
+        let [x, dy, sums, products] = unit.at([&self.x, &self.dy, sums, products]);
+        let mean = &self.constants.mean;
+        Ok(self.norm.backward_sums(isa, x, dy, mean, [sums, products])?)
+    }
+
+    /// The gradient by x of a unit of so many images.
     pub(super) fn backward(
         &self,
         isa: Isa,
-        part: Part,
+        images: usize,
         unit: &mut Values<'_>,
     ) -> Result<(), Error> {
         let Constants { mean, scale, average, steepness, .. } = &self.constants;
-        let [sums, products, dx_sums] = &self.sums;
-        match part {
-            Part::First => {
-                let [x, dy, sums, products] = unit.at([&self.x, &self.dy, sums, products]);
-                self.norm.backward_sums(isa, x, dy, mean, [sums, products])?;
-            }
-            Part::Second | Part::Again => {
-                let [x, dy, sums] = unit.at([&self.x, &self.dy, dx_sums]);
-                let gradient = UnitGradient { mean, scale, average, steepness };
-                self.norm.backward_input(isa, x, gradient, self.negative_slope, dy, sums)?;
-            }
+        let gradient = UnitGradient { mean, scale, average, steepness };
+        let [x, dy, sums] = unit.at([&self.x, &self.dy, &self.sums[2]]);
+        self.norm.backward_input(isa, x, gradient, self.negative_slope, dy, sums)?;
+        if self.is_partial(images) {
+            self.norm.clear_missing(isa, images, dy, sums)?;
         }
         Ok(())
     }
