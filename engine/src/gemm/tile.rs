@@ -176,6 +176,22 @@ pub(crate) unsafe fn tile<S: Simd, A: Elements, B: Rows>(
     rows!(1 2 3 4 5 6 7 8 9 10 11 12 13 14);
 }
 
+/// Runs a statement for `r` = 0, 1, … below R ≤ 14, a number that the compiler knows, without a loop: arrays
+/// of vectors indexed by `r` stay in registers.
+macro_rules! each_row {
+    ($limit:expr, $r:ident, $body:expr) => {
+        each_row!(@ $limit, $r, $body, 0 1 2 3 4 5 6 7 8 9 10 11 12 13)
+    };
+    (@ $limit:expr, $r:ident, $body:expr, $($n:literal)+) => {
+        $(
+            if $n < $limit {
+                let $r: usize = $n;
+                $body;
+            }
+        )+
+    };
+}
+
 /// [`tile`] with its size known to the compiler, so that the accumulators are registers.
 ///
 /// # Safety
@@ -212,12 +228,33 @@ unsafe fn sized<S: Simd, A: Elements, B: Rows, const R: usize, const V: usize>(
             }
         }
     }
+    let last = t.columns.wrapping_sub((V - 1) * LANES);
+    if t.alpha == 1.0 && t.beta == 0.0 && t.epilogue.is_none() && last <= LANES {
+        each_row!(R, r, {
+            for v in 0..V {
+                // SAFETY: the caller promises these rows of C, of which `last` columns belong to the last
+                // vector.
+                unsafe {
+                    let c = t.c.add(r * t.row_stride + v * LANES);
+                    if v + 1 < V || last == LANES {
+                        simd.store(acc[r][v], c);
+                    } else {
+                        simd.store_first(acc[r][v], c, last);
+                    }
+                }
+            }
+        });
+        return;
+    }
+    // Only here do the sums go to memory, where a loop can index them.
+    let mut sums = [[simd.zero(); V]; R];
+    each_row!(R, r, sums[r] = acc[r]);
     for r in 0..R {
         for v in 0..V {
             let first = v * LANES;
             let count = t.columns.saturating_sub(first).min(LANES);
             // SAFETY: the caller promises these rows and columns of C, and a bias for each row.
-            unsafe { write(simd, t, r, first, count, acc[r][v]) };
+            unsafe { write(simd, t, r, first, count, sums[r][v]) };
         }
     }
 }
