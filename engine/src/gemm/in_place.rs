@@ -1,9 +1,10 @@
 //! Products whose operands are read where they lie.
 
 use super::matrix::Matrix;
+use super::operands::{InPlace, Strided};
 use super::packed::Blocks;
 use super::panel::Cut;
-use super::tile::{InPlace, Strided, Tile, tile};
+use super::tile::{Tile, tile};
 use crate::Context;
 use crate::disjoint::Disjoint;
 use crate::simd::{Kernel, LANES, Simd};
@@ -21,8 +22,12 @@ pub(super) struct Unpacked<'a> {
 
 /// Columns and rows of C that a task computes at most, if there are many.
 const COLUMNS: usize = 128;
-/// See [`COLUMNS`]. A multiple of the tiles' heights keeps all but the last task's tiles full.
+/// See [`COLUMNS`].
 const ROWS: usize = 84;
+/// Rows of a task at most, where tasks of [`ROWS`] would be fewer than [`TASKS`]: too few to share out evenly.
+const FEW_ROWS: usize = 28;
+/// See [`FEW_ROWS`].
+const TASKS: usize = 8;
 
 impl Unpacked<'_> {
     /// Computes C, whose rows begin `row_stride` floats apart. Cutting it into tasks does not change a
@@ -39,15 +44,22 @@ impl Unpacked<'_> {
         assert!(self.a.cols == self.b.rows && (self.b.col_stride == 1 || columns == 1));
         assert!(rows == 1 || columns <= row_stride, "rows of C overlap");
         assert!((rows - 1) * row_stride + columns <= c.len(), "C is too short");
-        let [row_tasks, column_tasks] = [rows.div_ceil(ROWS), columns.div_ceil(COLUMNS)];
+        let column_tasks = columns.div_ceil(COLUMNS);
+        let many = rows.div_ceil(ROWS) * column_tasks >= TASKS;
+        let row_cut = Cut::new(rows, if many { ROWS } else { FEW_ROWS });
         let work = super::work(rows, self.a.cols, columns);
         let c = Disjoint::new(c);
-        cx.threads().for_each_chunk::<f32, 0>(row_tasks * column_tasks, work, [], |task, []| {
-            let part = |i: usize, size: usize, all: usize| i * size..((i + 1) * size).min(all);
-            let rows = part(task / column_tasks, ROWS, rows);
-            let columns = part(task % column_tasks, COLUMNS, columns);
-            cx.isa().run(Part { product: self, c: &c, row_stride, rows, columns });
-        });
+        cx.threads().for_each_chunk::<f32, 0>(
+            row_cut.panels() * column_tasks,
+            work,
+            [],
+            |task, []| {
+                let rows = row_cut.lanes_of(task / column_tasks);
+                let start = task % column_tasks * COLUMNS;
+                let columns = start..(start + COLUMNS).min(columns);
+                cx.isa().run(Part { product: self, c: &c, row_stride, rows, columns });
+            },
+        );
     }
 }
 

@@ -1,24 +1,29 @@
 //! General matrix multiplication.
 //!
-//! `tile` computes one register tile. `in_place` walks the tiles of matrices that are read where they lie.
+//! `tile` computes one register tile of `operands`. `in_place` walks the tiles of matrices that are read where
+//! they lie; `narrow` has tiles of its own for few columns.
 //! `panel` and `packed` say how operands are laid out for the registers otherwise, `product` walks the
-//! blocks; both share them out to threads. Convolution has loops
+//! blocks; all share them out to threads. Convolution has loops
 //! of its own around the same tile.
 
 mod in_place;
 mod matrix;
+mod narrow;
+mod operands;
 mod packed;
 mod panel;
 mod product;
 mod tile;
 
 pub use matrix::{Matrix, MatrixMut};
+pub(crate) use operands::Offsets;
 pub(crate) use packed::{Blocks, PackedA, with_packed};
 pub(crate) use panel::{Cut, Dense, Source};
-pub(crate) use tile::{Epilogue, Offsets, Tile, tile};
+pub(crate) use tile::{Epilogue, Tile, tile};
 
 use crate::{Context, Error, Tier};
 use in_place::Unpacked;
+use narrow::Narrow;
 use product::Product;
 
 /// Which code multiplies.
@@ -116,6 +121,12 @@ const FAR: usize = 1024;
 
 fn loupe(cx: &Context, a: Matrix<'_>, b: Matrix<'_>, c: MatrixMut<'_>, options: GemmOptions) {
     let blocks = Blocks::default();
+    if options.beta == 0.0
+        && a.cols <= blocks.depth
+        && let Some(product) = Narrow::new(cx.isa(), a, b, options.alpha)
+    {
+        return product.run(cx, c.data, c.row_stride);
+    }
     let small = a.rows.saturating_mul(b.cols) <= IN_PLACE && b.row_stride < FAR;
     if small && b.col_stride == 1 {
         in_place(cx, a, b, c, options, blocks);

@@ -3,7 +3,8 @@
 use super::panel::{Cut, Source};
 use crate::Context;
 use crate::buffer::Buffer;
-use crate::simd::{Isa, Kernel, Simd};
+use crate::disjoint::Disjoint;
+use crate::simd::{Kernel, Simd};
 use std::cell::Cell;
 use std::ops::Range;
 
@@ -22,8 +23,8 @@ pub(crate) struct Blocks {
 
 impl Default for Blocks {
     /// A block of B takes 256 KiB of the second-level cache. The depth is a compromise: C is read and
-    /// written once for each of its blocks, and a panel of A, 512 × 14 floats, is to stay in the first
-    /// level while the panels of B pass by.
+    /// written once for each of its blocks, and a block of B of more columns would leave less of the cache to
+    /// the panels of A that pass by.
     fn default() -> Blocks {
         Blocks { depth: 512, columns: 128, rows: 96 }
     }
@@ -41,14 +42,22 @@ pub(crate) struct PackedA {
 }
 
 impl PackedA {
-    /// Packs `source` for the tiles of `isa`, in the memory of what was packed before.
-    fn pack(&mut self, isa: Isa, source: &impl Source, blocks: Blocks) {
+    /// Packs `source` for the tiles of the context's tier, in the memory of what was packed before.
+    fn pack(&mut self, cx: &Context, source: &impl Source, blocks: Blocks) {
         (self.rows, self.depth, self.blocks) = (source.lanes(), source.depth(), blocks);
+        self.tile_rows = cx.isa().run(TileRows);
         let len = self.rows * self.depth;
         if self.data.len() < len {
             self.data = Buffer::zeros(len);
         }
-        isa.run(Pack { packed: self, source });
+        let mut data = std::mem::take(&mut self.data);
+        let (packed, out) = (&*self, &Disjoint::new(&mut data));
+        let tasks = packed.panels().div_ceil(TASK_PANELS);
+        cx.threads().for_each_chunk::<f32, 0>(tasks, len, [], |task, []| {
+            let panels = task * TASK_PANELS..((task + 1) * TASK_PANELS).min(packed.panels());
+            cx.isa().run(Pack { packed, source, panels, out });
+        });
+        self.data = data;
     }
 
     pub(crate) fn rows(&self) -> usize {
@@ -122,16 +131,34 @@ pub(crate) fn with_packed<A: Source, R>(
     }
     let work = count.saturating_mul(source(0).lanes()).saturating_mul(source(0).depth());
     cx.threads().for_each_chunk(count, work, [(&mut packed[..count], 1)], |i, [packed]| {
-        packed[0].pack(cx.isa(), &source(i), blocks);
+        packed[0].pack(cx, &source(i), blocks);
     });
     let result = f(&packed[..count]);
     PACKED.set(packed);
     result
 }
 
+/// Panels that a task packs.
+const TASK_PANELS: usize = 8;
+
+/// Asks for the height of the tier's tile.
+pub(super) struct TileRows;
+
+impl Kernel for TileRows {
+    type Output = usize;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) -> usize {
+        S::TILE_ROWS
+    }
+}
+
+/// One task: some panels, over the whole depth.
 struct Pack<'a, A> {
-    packed: &'a mut PackedA,
+    packed: &'a PackedA,
     source: &'a A,
+    panels: Range<usize>,
+    out: &'a Disjoint<'a, f32>,
 }
 
 impl<A: Source> Kernel for Pack<'_, A> {
@@ -139,15 +166,16 @@ impl<A: Source> Kernel for Pack<'_, A> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Pack { packed, source } = self;
-        packed.tile_rows = S::TILE_ROWS;
+        let Pack { packed, source, panels, out } = self;
         for block in 0..packed.depth_blocks() {
-            for panel in 0..packed.panels() {
-                let range = packed.panel_range(block, panel);
+            for panel in panels.clone() {
                 let (rows, depth) = (packed.rows_of(panel), packed.depth_of(block));
                 if !depth.is_empty() {
                     let width = rows.len();
-                    source.pack(simd, rows, depth, width, &mut packed.data[range]);
+                    // SAFETY: ranges of different panels and blocks do not overlap, and this task alone
+                    // has these panels.
+                    let out = unsafe { out.part(packed.panel_range(block, panel)) };
+                    source.pack(simd, rows, depth, width, out);
                 }
             }
         }

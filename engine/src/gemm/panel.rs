@@ -60,7 +60,13 @@ impl Source for Dense<'_> {
     ) {
         let count = lanes.len();
         let from = depth.start * self.depth_stride + lanes.start * self.lane_stride;
-        if self.lane_stride == 1 {
+        if self.lane_stride == 1 && count == width && [16, 32].contains(&count) {
+            let data = &self.data[from..];
+            match count {
+                16 => copy_rows::<16>(data, self.depth_stride, out),
+                _ => copy_rows::<32>(data, self.depth_stride, out),
+            }
+        } else if self.lane_stride == 1 {
             for (k, step) in out.chunks_exact_mut(width).enumerate() {
                 let lanes = &self.data[from + k * self.depth_stride..][..count];
                 let (vectors, _) = lanes.as_chunks::<LANES>();
@@ -82,6 +88,14 @@ impl Source for Dense<'_> {
                 step[count..].fill(0.0);
             }
         }
+    }
+}
+
+/// Copies rows of N floats, which begin `stride` floats apart, one behind the other.
+#[inline(always)]
+fn copy_rows<const N: usize>(data: &[f32], stride: usize, out: &mut [f32]) {
+    for (k, row) in out.as_chunks_mut::<N>().0.iter_mut().enumerate() {
+        row.copy_from_slice(&data[k * stride..][..N]);
     }
 }
 

@@ -134,6 +134,42 @@ fn operands_that_stay_in_place_give_exact_sums() {
     }
 }
 
+#[test]
+fn narrow_products_give_exact_sums() {
+    let three = Threads::new(3).unwrap();
+    let mut taken = 0;
+    for isa in Isa::available() {
+        for (m, threads) in [16, 17, 31, 32, 33, 47, 64, 65, 100]
+            .iter()
+            .zip([&Threads::serial(), &three].into_iter().cycle())
+        {
+            let cx = Context::new(isa, threads.clone());
+            for n in 1..=11 {
+                for (k, alpha) in [(15, 1.0), (16, 1.0), (17, -2.0), (31, 0.5), (48, 1.0)] {
+                    let case =
+                        Case { size: [*m, n, k], a: [k + 3, 1], b: [2, 2 * k + 1], c: n + 2 };
+                    // Each operand ends with its last element.
+                    let a = whole_numbers((m - 1) * case.a[0] + k, 1);
+                    let b = whole_numbers((k - 1) * case.b[0] + (n - 1) * case.b[1] + 1, 2);
+                    let mut c = vec![f32::NAN; (m - 1) * case.c + n];
+                    let options = GemmOptions { alpha, ..GemmOptions::default() };
+                    let expected = naive(&case, &a, &b, &c, options);
+                    let a = Matrix::new(&a, [*m, k], case.a).unwrap();
+                    let b = Matrix::new(&b, [k, n], case.b).unwrap();
+                    if let Some(product) = Narrow::new(isa, a, b, alpha) {
+                        product.run(&cx, &mut c, case.c);
+                        let same = |(x, y): (&f32, &f32)| x == y || (x.is_nan() && y.is_nan());
+                        assert!(c.iter().zip(&expected).all(same), "{isa:?} {case:?} {alpha}");
+                        taken += 1;
+                    }
+                }
+            }
+        }
+    }
+    // On every tier, those of one and two columns.
+    assert!(taken >= Isa::available().count() * 9 * 2 * 4, "{taken}");
+}
+
 /// Large enough for the pool: both ways, on one thread and on three, give the same bits on the tiers
 /// that round a multiply-add once.
 #[test]
@@ -153,6 +189,31 @@ fn no_cut_changes_a_bit() {
                 product(&cx, a, b, out, GemmOptions::default(), Blocks::default());
                 results.push(c);
             }
+        }
+    }
+    assert!(results.iter().all(|c| c == &results[0] && c.iter().all(|x| x.is_finite())));
+}
+
+/// As above for a product of few columns.
+#[test]
+fn lanes_that_are_rows_do_not_change_a_bit() {
+    let [m, n, k] = [150, 6, 203];
+    let numbers = |len: usize| (0..len).map(|i| ((i * 7919) % 1013) as f32 / 37.0 - 13.0);
+    let (a, b): (Vec<f32>, Vec<f32>) = (numbers(m * k).collect(), numbers(k * n).collect());
+    let a = Matrix::row_major(&a, [m, k]).unwrap();
+    let b = Matrix::row_major(&b, [k, n]).unwrap();
+    let mut results = Vec::new();
+    for isa in Isa::available().filter(|isa| isa.tier() != Tier::Portable) {
+        for threads in [Threads::serial(), Threads::new(3).unwrap()] {
+            let cx = Context::new(isa, threads);
+            let mut c = vec![f32::NAN; m * n];
+            Narrow::new(isa, a, b, 1.5).unwrap().run(&cx, &mut c, n);
+            results.push(c);
+            let mut c = vec![f32::NAN; m * n];
+            let out = MatrixMut::row_major(&mut c, [m, n]).unwrap();
+            let options = GemmOptions { alpha: 1.5, ..GemmOptions::default() };
+            in_place(&cx, a, b, out, options, Blocks::default());
+            results.push(c);
         }
     }
     assert!(results.iter().all(|c| c == &results[0] && c.iter().all(|x| x.is_finite())));

@@ -1,5 +1,6 @@
 //! The micro-kernel: one register tile of C.
 
+use super::operands::{Elements, Rows};
 use crate::simd::{LANES, Simd, leaky_relu};
 
 /// What happens to a row of C when its last product has been added.
@@ -9,117 +10,6 @@ pub(crate) struct Epilogue<'a> {
     pub(crate) bias: &'a [f32],
     /// Negative elements are then multiplied by this; 1 leaves all as they are.
     pub(crate) negative_slope: f32,
-}
-
-/// Where the elements of A lie.
-pub(crate) trait Elements: Copy {
-    /// The address of the element of row `r` at depth `k`, for a tile of R rows.
-    ///
-    /// # Safety
-    /// `r` is below R, `k` below the depth that the operand was made for.
-    unsafe fn at<const R: usize>(self, k: usize, r: usize) -> *const f32;
-}
-
-/// A packed panel, `[depth][rows]`.
-impl Elements for *const f32 {
-    #[inline(always)]
-    unsafe fn at<const R: usize>(self, k: usize, r: usize) -> *const f32 {
-        // SAFETY: the caller promises that the panel has `k` steps of R rows, and one more.
-        unsafe { self.add(k * R + r) }
-    }
-}
-
-/// Rows of a matrix, where they lie.
-#[derive(Clone, Copy)]
-pub(crate) struct Strided {
-    pub(crate) start: *const f32,
-    pub(crate) row_stride: usize,
-    pub(crate) depth_stride: usize,
-}
-
-impl Elements for Strided {
-    #[inline(always)]
-    unsafe fn at<const R: usize>(self, k: usize, r: usize) -> *const f32 {
-        let Strided { start, row_stride, depth_stride } = self;
-        // Every fourth row has a pointer, and the others are 1, 2 and 3 strides away from one: that
-        // many addresses fit the registers.
-        // SAFETY: the caller promises that the matrix has this element, and so the row's group.
-        unsafe { start.add(k * depth_stride + (r & !3) * row_stride).add((r & 3) * row_stride) }
-    }
-}
-
-/// Where the rows of B lie.
-pub(crate) trait Rows: Copy {
-    /// Whether vectors may reach beyond what there is to read.
-    const PARTIAL: bool = false;
-
-    /// The address of row `k`, at the tile's first column.
-    ///
-    /// # Safety
-    /// `k` is below the depth that the operand was made for.
-    unsafe fn row(self, k: usize) -> *const f32;
-
-    /// How many of the first `depth` rows can be read in whole vectors. Of the others only the tile's
-    /// columns can.
-    #[inline(always)]
-    fn whole(self, depth: usize) -> usize {
-        depth
-    }
-}
-
-/// A packed panel: rows of equal length one behind the other.
-#[derive(Clone, Copy)]
-pub(crate) struct Panel {
-    pub(crate) start: *const f32,
-    pub(crate) width: usize,
-}
-
-impl Rows for Panel {
-    #[inline(always)]
-    unsafe fn row(self, k: usize) -> *const f32 {
-        // SAFETY: the caller promises that the panel has a row `k`.
-        unsafe { self.start.add(k * self.width) }
-    }
-}
-
-/// Rows of a matrix, where they lie. A vector that is longer than what is left of its row goes on into the
-/// next one; what it computes there is not written. Behind the last row there may be nothing.
-#[derive(Clone, Copy)]
-pub(crate) struct InPlace {
-    pub(crate) start: *const f32,
-    pub(crate) stride: usize,
-    /// The rows that can be read in whole vectors.
-    pub(crate) whole: usize,
-}
-
-impl Rows for InPlace {
-    const PARTIAL: bool = true;
-
-    #[inline(always)]
-    unsafe fn row(self, k: usize) -> *const f32 {
-        // SAFETY: the caller promises that the matrix has a row `k`.
-        unsafe { self.start.add(k * self.stride) }
-    }
-
-    #[inline(always)]
-    fn whole(self, depth: usize) -> usize {
-        self.whole.min(depth)
-    }
-}
-
-/// Rows at offsets of a table.
-#[derive(Clone, Copy)]
-pub(crate) struct Offsets {
-    pub(crate) start: *const f32,
-    pub(crate) offsets: *const usize,
-}
-
-impl Rows for Offsets {
-    #[inline(always)]
-    unsafe fn row(self, k: usize) -> *const f32 {
-        // SAFETY: the caller promises that the table has an entry `k`, and that it leads to a row.
-        unsafe { self.start.add(*self.offsets.add(k)) }
-    }
 }
 
 /// One tile: `C ← act(alpha · A B + beta · C + bias)`, with the last two only if there is an epilogue.
@@ -176,6 +66,24 @@ pub(crate) unsafe fn tile<S: Simd, A: Elements, B: Rows>(
     rows!(1 2 3 4 5 6 7 8 9 10 11 12 13 14);
 }
 
+/// Runs a statement for `r` = 0, 1, … below R ≤ 14, a number that the compiler knows, without a loop: arrays
+/// of vectors indexed by `r` stay in registers.
+macro_rules! each_row {
+    ($limit:expr, $r:ident, $body:expr) => {
+        each_row!(@ $limit, $r, $body, 0 1 2 3 4 5 6 7 8 9 10 11 12 13)
+    };
+    (@ $limit:expr, $r:ident, $body:expr, $($n:literal)+) => {
+        $(
+            if $n < $limit {
+                let $r: usize = $n;
+                $body;
+            }
+        )+
+    };
+}
+
+pub(super) use each_row;
+
 /// [`tile`] with its size known to the compiler, so that the accumulators are registers.
 ///
 /// # Safety
@@ -191,6 +99,7 @@ unsafe fn sized<S: Simd, A: Elements, B: Rows, const R: usize, const V: usize>(
     let mut acc = [[simd.zero(); V]; R];
     let whole = t.b.whole(t.depth);
     for k in 0..t.depth {
+        t.a.prefetch(simd, k);
         let mut row = [simd.zero(); V];
         // SAFETY: B has `depth` rows, all with the tile's columns and `whole` of them with 16 V floats; A
         // has R elements at each depth.
@@ -212,12 +121,33 @@ unsafe fn sized<S: Simd, A: Elements, B: Rows, const R: usize, const V: usize>(
             }
         }
     }
+    let last = t.columns.wrapping_sub((V - 1) * LANES);
+    if t.alpha == 1.0 && t.beta == 0.0 && t.epilogue.is_none() && last <= LANES {
+        each_row!(R, r, {
+            for v in 0..V {
+                // SAFETY: the caller promises these rows of C, of which `last` columns belong to the last
+                // vector.
+                unsafe {
+                    let c = t.c.add(r * t.row_stride + v * LANES);
+                    if v + 1 < V || last == LANES {
+                        simd.store(acc[r][v], c);
+                    } else {
+                        simd.store_first(acc[r][v], c, last);
+                    }
+                }
+            }
+        });
+        return;
+    }
+    // Only here do the sums go to memory, where a loop can index them.
+    let mut sums = [[simd.zero(); V]; R];
+    each_row!(R, r, sums[r] = acc[r]);
     for r in 0..R {
         for v in 0..V {
             let first = v * LANES;
             let count = t.columns.saturating_sub(first).min(LANES);
             // SAFETY: the caller promises these rows and columns of C, and a bias for each row.
-            unsafe { write(simd, t, r, first, count, acc[r][v]) };
+            unsafe { write(simd, t, r, first, count, sums[r][v]) };
         }
     }
 }

@@ -89,6 +89,10 @@ pub(crate) trait Simd: Copy {
     /// `target` is valid for writing `count` floats, `count` ≤ 16.
     unsafe fn store_first(self, v: Self::Vector, target: *mut f32, count: usize);
 
+    /// Asks for the cache line of an address, which need not be valid.
+    #[inline(always)]
+    fn prefetch(self, _address: *const f32) {}
+
     /// `a + b`
     fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// `a - b`

@@ -136,6 +136,12 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn prefetch(self, address: *const f32) {
+        // SAFETY: every x86-64 CPU has the instruction, which faults on no address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
+    }
+
+    #[inline(always)]
     fn gt(self, a: Pair, b: Pair) -> Pair {
         // SAFETY: the token proves AVX2.
         unsafe {
