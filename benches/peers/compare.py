@@ -13,7 +13,8 @@ variant (layout of images, form of the optimiser). All compute with the same num
 timed, its result is compared, in Rust with the oracle of loupe's tests, in Python with what loupe has
 computed. A result that differs is an error.
 
-With --memory, the peak resident memory of training runs, of loupe and PyTorch (memory.py).
+With --memory, the peak resident memory of training runs, of loupe and PyTorch (memory.py). With --accuracy, how
+long loupe trains until its network is 98 % and 99 % right, on the largest number of threads (accuracy.py).
 """
 
 import argparse
@@ -24,6 +25,7 @@ import statistics
 import sys
 import time
 
+import accuracy
 import machine
 import memory
 import report
@@ -47,6 +49,7 @@ def arguments():
         "--tiers", default="", metavar="NAMES", help="of loupe's instructions, each beside the best"
     )
     parser.add_argument("--memory", action="store_true", help="peak memory instead of time")
+    parser.add_argument("--accuracy", action="store_true", help="time to accuracy, by as many seeds as rounds")
     parser.add_argument("--json", metavar="FILE", help="write all numbers")
     parser.add_argument("--record", action="store_true", help="write them to benches/results")
     parser.add_argument("--venv", metavar="PATH", help="one that has the requirements already")
@@ -134,6 +137,10 @@ def main():
         commands = libraries(options, ["pytorch"])
         record = machine.about(options, commands) | {"memory": memory.measured(options, commands)}
         table = report.memory(record)
+    elif options.accuracy:
+        commands = libraries(options, ["loupe"])
+        record = machine.about(options, commands) | {"accuracy": accuracy.measured(options)}
+        table = report.accuracy(record)
     else:
         commands = libraries(options, [name for name in options.peers.split(",") if name])
         record = machine.about(options, commands) | {"cases": timed(options, commands)}
@@ -145,7 +152,10 @@ def main():
     if options.record:
         folder = HERE.parent / "results"
         folder.mkdir(exist_ok=True)
-        words = ["memory" if options.memory else options.only, options.tiers]
+        part = options.only
+        for mode in ("memory", "accuracy"):
+            part = mode if getattr(options, mode) else part
+        words = [part, options.tiers]
         cpu = re.sub(r"[^a-z0-9]+", "-", " ".join([record["cpu"].lower(), *words]))
         for suffix, content in ((".json", text), (".md", table + "\n")):
             (folder / f"{record['date']}-{cpu.strip('-')}{suffix}").write_text(content)
