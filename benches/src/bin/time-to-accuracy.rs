@@ -9,9 +9,9 @@
 //! and on the order of the digits. `peers/compare.py --accuracy` makes a table of the lines.
 //!
 //! Only training is timed, from the making of the trainer to the last step, with shuffling and the conversion
-//! of bytes. Reading the files (`load`) and scoring (`score`) are timed apart. The test digits are
-//! scored by running statistics every [`SCORED`] digits and do nothing else: each training goes on to the end
-//! of its setting. `LOUPE_ISA` chooses the instructions.
+//! of bytes. Reading the files (`load`) and scoring (`score`) are timed apart. The test digits are scored by
+//! running statistics every [`SCORED`] digits and steer nothing: each training goes on to the end of its
+//! setting. `LOUPE_ISA` chooses the instructions.
 
 #![allow(clippy::print_stdout, reason = "a program that prints numbers")]
 
