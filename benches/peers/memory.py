@@ -20,18 +20,22 @@ from libraries import HERE, ROOT, build, pinned
 PR_SET_CHILD_SUBREAPER = 36
 # Name, batch size, epochs of loupe, steps of PyTorch.
 RUNS = (("tutorial, batch 1, 3 epochs", 1, 3, 2000), ("batch 1024, 1 epoch", 1024, 1, 59))
+# Prints the number of the process that will be the command, which waits for a line of the input.
+SHELL = 'exec 3<&0; { read line <&3; exec "$@" > /dev/null 3<&-; } & echo $!'
 
 
 def peak(command, threads):
-    """Bytes. What a process had before it became another program counts, so a shell starts the command,
-    not this Python; the shell ends at once and leaves its child to this process."""
+    """Bytes. What a process had before it became another program counts, so a shell forks it, not this
+    Python. It begins when the shell has left it to this process, which alone may wait for it then."""
     command, environment = pinned(command, threads)
     shell = subprocess.Popen(
-        ["sh", "-c", '"$@" > /dev/null & echo $!', "sh", *command],
-        env=environment, stdout=subprocess.PIPE, text=True, cwd=ROOT,
+        ["sh", "-c", SHELL, "sh", *command],
+        env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
     )
     child = int(shell.stdout.readline())
     shell.wait()
+    shell.stdin.write("\n")
+    shell.stdin.close()
     _, status, usage = os.wait4(child, 0)
     if status:
         sys.exit(f"failed: {' '.join(map(str, command))}")
