@@ -14,7 +14,7 @@ test:
 	cargo test --workspace
 
 bench:
-	cargo bench -p loupe-benches
+	cargo bench
 
 # loupe beside other libraries; options as in `make peers ARGS="--rounds 3 --only 'cnn train'"`.
 peers:

@@ -12,7 +12,10 @@ import numpy as np
 HERE = pathlib.Path(__file__).resolve().parent
 SHAPES = HERE.parent / "shapes"
 WEIGHTS = HERE.parent.parent / "model/tests/fixtures"
-SHOWN = 8
+SHOWN = 64
+SLOPE, EPS = 0.02, 1e-5
+# Steps of an optimiser after which its parameters are compared.
+OPTIM_STEPS = 3
 
 
 def bits(seed, count):
@@ -69,6 +72,23 @@ def conv_inputs(name):
     return *tensors, stride, padding
 
 
+def norm_inputs(sizes):
+    """x, weight, bias, dy."""
+    return signed(1, *sizes), signed(2, sizes[1]), signed(3, sizes[1]), signed(4, *sizes)
+
+
+def check(case, output, expected):
+    """Parameters of an optimiser may differ from loupe's by 1e-6; normalised values by 1e-4; other results
+    by a thousandth of the largest, or by 1e-3."""
+    allowed = {"optim": 1e-6, "norm": 1e-4, "fused": 1e-4}.get(
+        case.split()[0], 1e-3 * max(1.0, max(map(abs, expected)))
+    )
+    # A NaN is not within any distance.
+    near = all(abs(a - b) <= allowed for a, b in zip(output, expected))
+    if len(output) != len(expected) or not near:
+        sys.exit(f"{sys.argv[0]} on {case}: {output}, but loupe has {expected}")
+
+
 def measure(call, seconds):
     """The median time of a call."""
     warm, started = 0, time.perf_counter()
@@ -89,27 +109,34 @@ def measure(call, seconds):
     }
 
 
-def run(make, seconds):
-    """Output and times of a variant. Nothing of it is left afterwards, such as threads that spin."""
+def run(case, make, expected, seconds):
+    """The times of a variant, whose output is right. Nothing of it is left afterwards, such as threads
+    that spin."""
     output, call = make()
     output = np.asarray(output, np.float64).ravel()
     shown = min(SHOWN, output.size)
     at = [i * (output.size - 1) // max(1, shown - 1) for i in range(shown)]
-    return {"output": list(output[at]), **measure(call, seconds)}
+    check(case, list(output[at]), expected)
+    return measure(call, seconds)
 
 
 def serve(prepare):
-    """Answers names of cases on standard input by lines of JSON.
+    """Answers lines of standard input by lines of JSON. A line is the name of a case and, behind a tab,
+    what loupe has shown of its output.
 
     `prepare(words)` gives, by variant, functions that make a case ready: they return its output and what
     runs it once. The fastest variant counts.
     """
     seconds = float(sys.argv[2])
     for line in sys.stdin:
-        case = line.strip()
+        case, _, expected = line.strip().partition("\t")
         variants = prepare(case.split())
         answers = [
-            {"case": case, "variant": variant, **run(make, seconds / len(variants))}
+            {
+                "case": case,
+                "variant": variant,
+                **run(case, make, json.loads(expected), seconds / len(variants)),
+            }
             for variant, make in variants.items()
         ]
         skipped = {"case": case, "skipped": True}

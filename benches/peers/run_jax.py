@@ -12,6 +12,7 @@ os.environ["JAX_PLATFORMS"] = "cpu"
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 import cases
@@ -35,12 +36,12 @@ def channels(values, layout):
 
 def normalise(x, p, layer, axes, spread, moments=None):
     mean, variance = moments or (x.mean(axes, keepdims=True), x.var(axes, keepdims=True))
-    scaled = (x - mean) * jax.lax.rsqrt(variance + 1e-5)
+    scaled = (x - mean) * jax.lax.rsqrt(variance + cases.EPS)
     return scaled * spread(p[f"{layer}.weight"]) + spread(p[f"{layer}.bias"])
 
 
 def leaky(x):
-    return jnp.where(x > 0, x, 0.02 * x)
+    return jnp.where(x > 0, x, cases.SLOPE * x)
 
 
 def logits(name, layout, p, running, x):
@@ -133,6 +134,66 @@ def conv(name, which, layout):
     return (output if layout == "NCHW" else output.transpose(back)), run
 
 
+def block(name, layout):
+    x, w, b, _, stride, padding = cases.conv_inputs(name)
+    x, w, b = map(jnp.asarray, (x, w, b))
+    axes = (0, 2, 3)
+    if layout == "NHWC":
+        x, w, axes = x.transpose(0, 2, 3, 1), w.transpose(2, 3, 1, 0), (0, 1, 2)
+    spread = lambda v: channels(v, layout)
+
+    def forward(x, w, b):
+        y = leaky(convolve(x, w, stride, padding, layout) + spread(b))
+        p = {"n.weight": jnp.ones_like(b), "n.bias": b}
+        return normalise(y, p, "n", axes, spread)
+
+    f = jax.jit(forward)
+    run = lambda: f(x, w, b).block_until_ready()
+    return (run() if layout == "NCHW" else run().transpose(0, 3, 1, 2)), run
+
+
+def norm(kind, sizes, direction, layout):
+    x, w, b, dy = map(jnp.asarray, cases.norm_inputs(sizes))
+    axes, spread = (1,), lambda v: v
+    if kind == "batch":
+        axes, spread = (0, 2, 3), lambda v: channels(v, layout)
+        if layout == "NHWC":
+            x, dy, axes = x.transpose(0, 2, 3, 1), dy.transpose(0, 2, 3, 1), (0, 1, 2)
+
+    def forward(x, w, b):
+        return normalise(x, {"n.weight": w, "n.bias": b}, "n", axes, spread)
+
+    if direction == "forward":
+        f = jax.jit(forward)
+        run = lambda: f(x, w, b).block_until_ready()
+    else:
+        # What the forward pass keeps is an input of the backward pass.
+        _, back = jax.jit(lambda x, w, b: jax.vjp(forward, x, w, b))(x, w, b)
+        f = jax.jit(lambda back, dy: back(dy))
+        run = lambda: jax.block_until_ready(f(back, dy))[0]
+    return (run().transpose(0, 3, 1, 2) if layout == "NHWC" else run()), run
+
+
+def optim(rule, size):
+    optimizer = OPTIMIZER if rule == "Adam" else optax.sgd(1e-3, momentum=0.9)
+    gradient = jnp.asarray(cases.signed(2, size))
+
+    def update(p, state, gradient):
+        updates, state = optimizer.update(gradient, state, p)
+        return optax.apply_updates(p, updates), state
+
+    update = jax.jit(update, donate_argnums=(0, 1))
+    p = jnp.asarray(cases.signed(1, size))
+    now = [p, optimizer.init(p)]
+
+    def step():
+        now[:] = jax.block_until_ready(update(*now, gradient))
+
+    for _ in range(cases.OPTIM_STEPS):
+        step()
+    return np.array(now[0]), step
+
+
 def prepare(words):
     match words:
         case ["mlp", "train", batch]:
@@ -146,6 +207,15 @@ def prepare(words):
             return {"matmul": lambda: gemm(*map(int, size.split("x")))}
         case ["conv", name, which]:
             ready = lambda layout: lambda: conv(name, which, layout)
+        case ["fused", name]:
+            ready = lambda layout: lambda: block(name, layout)
+        case ["norm", kind, sizes, direction]:
+            sizes = [int(size) for size in sizes.split("x")]
+            ready = lambda layout: lambda: norm(kind, sizes, direction, layout)
+            if kind == "layer":
+                return {"rows": ready("NCHW")}
+        case ["optim", rule, size]:
+            return {"optax": lambda: optim(rule, int(size))}
         case _:
             raise ValueError(words)
     return {layout: ready(layout) for layout in DIMENSIONS}

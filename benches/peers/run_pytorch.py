@@ -90,6 +90,64 @@ def conv(name, which, layout):
     return run().contiguous().numpy().copy(), run
 
 
+def inference(run):
+    with torch.inference_mode():
+        return run()
+
+
+def block(name, layout):
+    x, w, b, _, stride, padding = cases.conv_inputs(name)
+    x, w = (tensor(v).contiguous(memory_format=layout) for v in (x, w))
+    b, ones = tensor(b), torch.ones(len(b))
+
+    def forward():
+        y = F.leaky_relu(F.conv2d(x, w, b, stride, padding), cases.SLOPE)
+        return F.batch_norm(y, None, None, ones, b, training=True, eps=cases.EPS)
+
+    run = lambda: inference(forward)
+    return run().contiguous().numpy().copy(), run
+
+
+def batch_norm(sizes, direction, layout):
+    x, w, b, dy = map(tensor, cases.norm_inputs(sizes))
+    x, dy = (v.contiguous(memory_format=layout) for v in (x, dy))
+    aten = torch.ops.aten
+    if direction == "forward":
+        forward = lambda: F.batch_norm(x, None, None, w, b, training=True, eps=cases.EPS)
+        run = lambda: inference(forward)
+    else:
+        _, mean, deviation = aten.native_batch_norm(x, w, b, None, None, True, 0.1, cases.EPS)
+        run = lambda: aten.native_batch_norm_backward(
+            dy, x, w, None, None, mean, deviation, True, cases.EPS, [True] * 3
+        )[0]
+    return run().contiguous().numpy().copy(), run
+
+
+def layer_norm(sizes, direction):
+    x, w, b, dy = map(tensor, cases.norm_inputs(sizes))
+    aten = torch.ops.aten
+    if direction == "forward":
+        run = lambda: inference(lambda: F.layer_norm(x, w.shape, w, b, cases.EPS))
+    else:
+        _, mean, deviation = aten.native_layer_norm(x, w.shape, w, b, cases.EPS)
+        run = lambda: aten.native_layer_norm_backward(
+            dy, x, w.shape, mean, deviation, w, b, [True] * 3
+        )[0]
+    return run().numpy().copy(), run
+
+
+def optim(rule, size, fused):
+    parameters = torch.nn.Parameter(tensor(cases.signed(1, size)))
+    parameters.grad = tensor(cases.signed(2, size))
+    if rule == "Adam":
+        optimizer = torch.optim.Adam([parameters], fused=fused)
+    else:
+        optimizer = torch.optim.SGD([parameters], lr=1e-3, momentum=0.9, fused=fused)
+    for _ in range(cases.OPTIM_STEPS):
+        optimizer.step()
+    return parameters.detach().numpy().copy(), optimizer.step
+
+
 def prepare(words):
     layouts = {"NCHW": torch.contiguous_format, "channels_last": torch.channels_last}
     match words:
@@ -112,6 +170,18 @@ def prepare(words):
         case ["conv", name, which]:
             make = lambda layout: lambda: conv(name, which, layout)
             return {name: make(layout) for name, layout in layouts.items()}
+        case ["fused", name]:
+            make = lambda layout: lambda: block(name, layout)
+            return {name: make(layout) for name, layout in layouts.items()}
+        case ["norm", kind, sizes, direction]:
+            sizes = [int(size) for size in sizes.split("x")]
+            if kind == "layer":
+                return {"rows": lambda: layer_norm(sizes, direction)}
+            make = lambda layout: lambda: batch_norm(sizes, direction, layout)
+            return {name: make(layout) for name, layout in layouts.items()}
+        case ["optim", rule, size]:
+            make = lambda fused: lambda: optim(rule, int(size), fused)
+            return {"fused": make(True), "not fused": make(None)}
     raise ValueError(words)
 
 

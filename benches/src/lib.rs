@@ -16,22 +16,25 @@ mod measure;
 mod peak;
 mod serve;
 
-pub use case::{Case, ConvShape, Kind, Pass, conv_cases, gemm_cases, network_cases, signed};
+pub use case::{
+    Case, ConvShape, Direction, Kind, NormShape, Pass, Rule, conv_cases, fused_cases, gemm_cases,
+    network_cases, norm_cases, optim_cases, signed,
+};
 pub use check::check;
 pub use library::{Call, Library};
 pub use loupe::{INTERLEAVED_LEN, Loupe, MatrixMultiply, load_network};
-pub use measure::{Rates, Work, bench, bench_cases, criterion};
+pub use measure::{Rates, Work, bench_cases, criterion};
 pub use peak::peak_gflops;
 pub use serve::serve;
 
-use loupe_engine::{Context, Isa, Threads};
+use loupe_engine::{Context, Threads};
 
-/// The CPU's best instructions on `threads` threads.
+/// The instructions that `LOUPE_ISA` names (the CPU's best if it is not set) on `threads` threads.
 ///
 /// # Panics
-/// If the threads cannot be had.
+/// If they cannot be had.
 pub fn context(threads: usize) -> Context {
-    Context::new(Isa::best(), Threads::new(threads).expect("a thread pool"))
+    Context::from_env(Threads::new(threads).expect("a thread pool")).expect("LOUPE_ISA")
 }
 
 /// 1 and, if there are more cores, the number of cores.

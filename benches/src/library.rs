@@ -1,6 +1,7 @@
 //! What a library that is timed has to offer.
 
 use crate::Case;
+use std::time::{Duration, Instant};
 
 /// A library that can run cases.
 pub trait Library {
@@ -17,17 +18,37 @@ pub trait Library {
 
 /// A case made ready to be timed.
 pub struct Call {
-    /// What the case computes: the losses of the first two training steps, the outputs of a network, C, or
-    /// one of y, dx, dweight.
+    /// What the case computes: the losses of the first two training steps, the outputs of a network, C, one
+    /// of y, dx, dweight, or the parameters after [`Case::OPTIM_STEPS`] steps.
     pub output: Vec<f32>,
-    /// Runs the case once.
-    pub call: Box<dyn FnMut()>,
+    /// Runs the case so many times, and says how long that took.
+    pub time: Box<dyn FnMut(u64) -> Duration>,
 }
 
 impl Call {
-    /// A call without its outputs, and those outputs.
-    pub fn new(output: Vec<f32>, call: impl FnMut() + 'static) -> Call {
-        Call { output, call: Box::new(call) }
+    /// What `call` computes, and `call`, which runs the case once.
+    pub fn new(output: Vec<f32>, mut call: impl FnMut() + 'static) -> Call {
+        let time = move |times| {
+            let started = Instant::now();
+            (0..times).for_each(|_| call());
+            started.elapsed()
+        };
+        Call { output, time: Box::new(time) }
+    }
+
+    /// As [`Call::new`], for a `call` that uses up what `before` makes, in time that does not count.
+    pub fn after<T>(
+        output: Vec<f32>,
+        mut before: impl FnMut() -> T + 'static,
+        mut call: impl FnMut(T) + 'static,
+    ) -> Call {
+        let mut once = move || {
+            let made = before();
+            let started = Instant::now();
+            call(made);
+            started.elapsed()
+        };
+        Call { output, time: Box::new(move |times| (0..times).map(|_| once()).sum()) }
     }
 }
 

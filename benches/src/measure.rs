@@ -1,6 +1,6 @@
 //! Criterion with rates that mean something here, and without work for what is filtered out.
 
-use crate::{Case, Library, check, peak_gflops};
+use crate::{Call, Case, Library, check, peak_gflops};
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, SamplingMode, Throughput};
 use std::sync::Once;
@@ -130,11 +130,11 @@ pub fn criterion() -> Criterion<Rates> {
 
 /// Times the call that `prepare` makes. `prepare`, which also checks the results, only runs if the
 /// benchmark is not filtered out.
-pub fn bench<F: FnMut()>(
+fn bench(
     group: &mut BenchmarkGroup<'_, Rates>,
     id: BenchmarkId,
     work: Work,
-    prepare: impl FnOnce() -> F,
+    prepare: impl FnOnce() -> Call,
 ) {
     // Calls that take long would otherwise be made 1, 2, 3, … times for the samples.
     group.sampling_mode(SamplingMode::Flat);
@@ -143,7 +143,7 @@ pub fn bench<F: FnMut()>(
     // Criterion calls this once for each sample.
     group.bench_function(id, |bencher| {
         let call = call.get_or_insert_with(|| prepare.take().expect("the first sample")());
-        bencher.iter(call);
+        bencher.iter_custom(&mut call.time);
     });
 }
 
@@ -171,7 +171,7 @@ pub fn bench_cases(
                     let run = library.prepare(case, variant, threads);
                     check(case, &run.output)
                         .unwrap_or_else(|problem| panic!("{case}, {name}: {problem}"));
-                    run.call
+                    run
                 });
             }
         }

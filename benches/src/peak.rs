@@ -1,12 +1,12 @@
 //! The machine's limit.
 
-use loupe_engine::Context;
+use crate::context;
 use loupe_engine::measure::fma_peak;
 use std::sync::OnceLock;
 
-/// GFLOP/s of one thread that does nothing but multiply and add in registers, with the CPU's best
-/// instructions. Measured once.
+/// GFLOP/s of one thread that does nothing but multiply and add in registers, with the
+/// instructions of [`context`]. Measured once.
 pub fn peak_gflops() -> f64 {
     static PEAK: OnceLock<f64> = OnceLock::new();
-    *PEAK.get_or_init(|| fma_peak(&Context::serial()) / 1e9)
+    *PEAK.get_or_init(|| fma_peak(&context(1)) / 1e9)
 }

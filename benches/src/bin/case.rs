@@ -5,18 +5,19 @@
 //! ```
 //!
 //! The first argument is the number of threads, the second the seconds for each case. With `peak` as its only
-//! argument it prints the FMA peak of one core in GFLOP/s, or 0 where that is not known.
+//! argument it prints the FMA peak of one core in GFLOP/s, or 0 where that is not known, and the name of the
+//! instructions. `LOUPE_ISA` chooses them.
 
 #![allow(clippy::print_stdout, reason = "a program that prints numbers")]
 
-use loupe_benches::{Loupe, peak_gflops, serve};
+use loupe_benches::{Loupe, context, peak_gflops, serve};
 use std::io;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if arguments == ["peak"] {
-        println!("{}", peak_gflops());
+        println!("{} {}", peak_gflops(), context(1).isa().tier().name());
         return ExitCode::SUCCESS;
     }
     let numbers = match arguments.get(..2) {

@@ -3,7 +3,8 @@
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use loupe_benches::{
-    Library, Loupe, Rates, bench_cases, conv_cases, criterion, gemm_cases, network_cases,
+    Library, Loupe, Rates, bench_cases, conv_cases, criterion, fused_cases, gemm_cases,
+    network_cases, norm_cases, optim_cases,
 };
 
 fn bench(criterion: &mut Criterion<Rates>) {
@@ -11,7 +12,9 @@ fn bench(criterion: &mut Criterion<Rates>) {
     let threads = threads.or(std::thread::available_parallelism().ok().map(usize::from));
     let libraries: Vec<&dyn Library> =
         [&Loupe as &dyn Library].into_iter().chain(loupe_peers::libraries()).collect();
-    let cases = [network_cases(), gemm_cases(), conv_cases()].concat();
+    let cases =
+        [network_cases(), gemm_cases(), conv_cases(), fused_cases(), norm_cases(), optim_cases()]
+            .concat();
     bench_cases(criterion, &cases, &libraries, &[threads.unwrap_or(1)]);
 }
 

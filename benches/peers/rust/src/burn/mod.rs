@@ -1,5 +1,7 @@
 //! burn, on its backend "flex".
 
+mod layers;
+
 use crate::tensor;
 use burn::module::{Module, Param, RunningState};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
@@ -38,6 +40,9 @@ impl Library for Burn {
                 run(move || a.clone().matmul(b.clone()))
             }
             Case::Conv(shape, pass) => convolution(shape, *pass),
+            Case::Fused(shape) => layers::block(shape),
+            Case::Norm(shape, direction) => layers::norm(shape, *direction),
+            Case::Optim(rule, len) => layers::optim(*rule, *len),
         }
     }
 }

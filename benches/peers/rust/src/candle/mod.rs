@@ -1,10 +1,12 @@
 //! candle.
 
+mod layers;
+
 use crate::tensor;
 use candle_core::{Device, IndexOp, Module, ModuleT, Result, Tensor, Var};
 use candle_nn::ops::{layer_norm_slow, leaky_relu, sigmoid};
 use candle_nn::{AdamW, BatchNorm, Conv2d, Conv2dConfig, Linear, Optimizer, ParamsAdamW, loss};
-use loupe_benches::{Call, Case, ConvShape, Kind, Library, Pass, load_network, signed};
+use loupe_benches::{Call, Case, ConvShape, Kind, Library, Pass, Rule, load_network, signed};
 use loupe_model::Network;
 use std::hint::black_box;
 
@@ -15,8 +17,12 @@ impl Library for Candle {
         "candle"
     }
 
-    fn variants(&self, _: &Case) -> Vec<&'static str> {
-        vec!["plain"]
+    fn variants(&self, case: &Case) -> Vec<&'static str> {
+        match case {
+            // candle's SGD has no momentum.
+            Case::Optim(Rule::Sgd, _) => vec![],
+            _ => vec!["plain"],
+        }
     }
 
     fn prepare(&self, case: &Case, _: &str, _: usize) -> Call {
@@ -25,6 +31,9 @@ impl Library for Candle {
             Case::Network { network, kind: Kind::Infer, batch } => infer(network, *batch),
             &Case::Gemm(size) => product(size),
             Case::Conv(shape, pass) => convolution(shape, *pass),
+            Case::Fused(shape) => layers::block(shape),
+            Case::Norm(shape, direction) => layers::norm(shape, *direction),
+            Case::Optim(_, len) => layers::adam(*len),
         };
         call.expect("candle runs the case")
     }

@@ -1,5 +1,7 @@
 //! The first output of a case against the oracle, in f64.
 
+mod layers;
+
 use crate::{Case, ConvShape, Kind, Pass, load_network, signed};
 use loupe_engine::reference::batch_norm::{self, Statistics};
 use loupe_engine::reference::compare::{Tolerance, check as compare, magnitudes, widen};
@@ -12,7 +14,9 @@ use loupe_model::{Layer, Network};
 
 /// Of products the first, middle and last row are compared, of y and dx the last image, of dweight the
 /// last output channel; of networks everything. Products and convolutions may be off by
-/// 4 √terms · ε · Σ abs(a · b), outputs of networks by 1e-5, losses by 1e-4 relative.
+/// 4 √terms · ε · Σ abs(a · b), outputs of networks by 1e-5, losses by 1e-4 relative; fused blocks and
+/// normalisations, of which everything is compared, by 2e-5 and 1e-5 relative, parameters after
+/// [`Case::OPTIM_STEPS`] steps of an optimiser by 1e-7 and 1e-6 relative.
 ///
 /// # Errors
 /// What is wrong, in words.
@@ -28,6 +32,9 @@ pub fn check(case: &Case, output: &[f32]) -> Result<(), String> {
         }
         Case::Gemm(size) => check_product(*size, output),
         Case::Conv(shape, pass) => check_convolution(shape, *pass, output),
+        Case::Fused(shape) => layers::check_block(shape, output),
+        Case::Norm(shape, direction) => layers::check_norm(shape, *direction, output),
+        Case::Optim(rule, len) => layers::check_optim(*rule, *len, output),
     }
 }
 
@@ -202,12 +209,29 @@ mod tests {
 
     #[test]
     fn right_outputs_pass_and_wrong_ones_do_not() {
-        let names =
-            ["cnn train 1", "cnn infer 1", "mlp train 1", "gemm 10x144x25", "conv mnist2 dW"];
+        let names = [
+            "cnn train 1",
+            "cnn infer 1",
+            "mlp train 1",
+            "gemm 10x144x25",
+            "conv mnist2 dW",
+            "fused mnist2",
+            "norm batch 16x3x5x5 forward",
+            "norm batch 16x3x5x5 backward",
+            "norm layer 9x33 forward",
+            "norm layer 9x33 backward",
+            "optim Adam 3720",
+            "optim SGD 3720",
+        ];
         for name in names {
             let case: Case = name.parse().unwrap();
-            let output = Loupe.prepare(&case, "plain", 1).output;
-            assert_eq!(check(&case, &output), Ok(()), "{name}");
+            let variants = Loupe.variants(&case);
+            let outputs = variants.iter().map(|variant| Loupe.prepare(&case, variant, 1).output);
+            let outputs: Vec<_> = outputs.collect();
+            for (variant, output) in variants.iter().zip(&outputs) {
+                assert_eq!(check(&case, output), Ok(()), "{name} {variant}");
+            }
+            let output = &outputs[0];
             for factor in [0.0, 1.01, -1.0, f32::NAN] {
                 let wrong: Vec<f32> = output.iter().map(|x| x * factor).collect();
                 assert!(check(&case, &wrong).is_err(), "{name} times {factor}");

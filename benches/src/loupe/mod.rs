@@ -1,5 +1,9 @@
 //! loupe as a library that is timed, and `matrixmultiply` behind loupe's interface.
 
+mod fused;
+mod norm;
+mod optim;
+
 use crate::{Call, Case, ConvShape, Kind, Library, Pass, context, signed};
 use loupe_engine::conv::{
     Conv2dParameters, InterleavedConv2d, Then, conv2d, conv2d_backward_input,
@@ -30,6 +34,7 @@ impl Library for Loupe {
     fn variants(&self, case: &Case) -> Vec<&'static str> {
         match case {
             Case::Conv(shape, _) if can_interleave(shape) => vec!["plain", "interleaved"],
+            Case::Fused(_) => vec!["plan", "fused", "apart"],
             _ => vec!["plain"],
         }
     }
@@ -42,6 +47,9 @@ impl Library for Loupe {
             Case::Gemm(size) => multiply(cx, *size, Backend::Loupe),
             Case::Conv(shape, pass) if variant == "interleaved" => interleaved(cx, shape, *pass),
             Case::Conv(shape, pass) => convolution(cx, shape, *pass),
+            Case::Fused(shape) => fused::prepare(cx, shape, variant),
+            Case::Norm(shape, direction) => norm::prepare(cx, shape, *direction),
+            Case::Optim(rule, len) => optim::prepare(cx, *rule, *len),
         }
     }
 }
@@ -69,11 +77,11 @@ pub fn load_network(name: &str) -> Network {
     let (spec, weights): (_, &[u8]) = match name {
         "cnn" => (
             nets::mnist_cnn(),
-            include_bytes!("../../model/tests/fixtures/cnn-state-dict.safetensors"),
+            include_bytes!("../../../model/tests/fixtures/cnn-state-dict.safetensors"),
         ),
         "mlp" => (
             nets::mnist_mlp(),
-            include_bytes!("../../model/tests/fixtures/mlp-state-dict.safetensors"),
+            include_bytes!("../../../model/tests/fixtures/mlp-state-dict.safetensors"),
         ),
         _ => panic!("no network {name}"),
     };
