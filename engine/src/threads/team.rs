@@ -10,7 +10,7 @@ use std::any::Any;
 use std::hint::spin_loop;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
@@ -46,7 +46,7 @@ struct Shared {
     /// No more loops will come.
     closed: AtomicBool,
     /// Tasks of the loop that nobody has taken.
-    remaining: AtomicUsize,
+    remaining: AtomicU64,
     /// Tasks of the loop that are not finished.
     unfinished: AtomicUsize,
     /// The loop. Only who has taken a task may look at it: until that task is finished it exists.
@@ -65,7 +65,32 @@ struct Shared {
 struct Job {
     function: *const (),
     call: unsafe fn(*const (), usize),
-    tasks: usize,
+}
+
+/// Tasks that nobody has taken, `first..end`, as one number.
+///
+/// The caller takes the first of them and helpers the last. So in loops over the same data that follow each
+/// other most tasks meet the thread that had their data before, and may still have it in its own cache.
+fn tasks(first: u32, end: u32) -> u64 {
+    u64::from(first) << 32 | u64::from(end)
+}
+
+/// What [`tasks`] has put together.
+fn first_and_end(tasks: u64) -> (u32, u32) {
+    ((tasks >> 32) as u32, tasks as u32)
+}
+
+/// Whether any are left.
+fn any(tasks: u64) -> bool {
+    let (first, end) = first_and_end(tasks);
+    first < end
+}
+
+/// From which end of the tasks a thread takes.
+#[derive(Clone, Copy, Debug)]
+enum Side {
+    First,
+    Last,
 }
 
 impl Team {
@@ -75,7 +100,7 @@ impl Team {
             idle,
             busy: AtomicBool::new(false),
             closed: AtomicBool::new(false),
-            remaining: AtomicUsize::new(0),
+            remaining: AtomicU64::new(0),
             unfinished: AtomicUsize::new(0),
             job: AtomicPtr::new(ptr::null_mut()),
             helpers: AtomicUsize::new(0),
@@ -91,12 +116,12 @@ impl Team {
         self.most + 1
     }
 
-    /// Calls `f` with every number below `tasks` once, the smallest first. If another loop of the team is running, the
-    /// calling thread does all of them.
+    /// Calls `f` with every number below `count` once. If another loop of the team is running, the calling
+    /// thread does all of them.
     ///
     /// # Panics
     /// If a call panics, after all others have been made.
-    pub(super) fn run<F: Fn(usize) + Sync>(&self, tasks: usize, f: &F) {
+    pub(super) fn run<F: Fn(usize) + Sync>(&self, count: usize, f: &F) {
         /// # Safety
         /// `function` points to an `F`.
         unsafe fn call<F: Fn(usize)>(function: *const (), task: usize) {
@@ -104,21 +129,25 @@ impl Team {
             unsafe { (*function.cast::<F>())(task) }
         }
         let shared = &*self.shared;
+        let Ok(end) = u32::try_from(count) else {
+            (0..count).for_each(f);
+            return;
+        };
         // Acquire: the loop that ended before is seen as ended.
         if shared.busy.swap(true, Ordering::Acquire) {
-            (0..tasks).for_each(f);
+            (0..count).for_each(f);
             return;
         }
-        let mut job = Job { function: ptr::from_ref(f).cast(), call: call::<F>, tasks };
-        shared.unfinished.store(tasks, Ordering::Relaxed);
+        let mut job = Job { function: ptr::from_ref(f).cast(), call: call::<F> };
+        shared.unfinished.store(count, Ordering::Relaxed);
         shared.job.store(&raw mut job, Ordering::Relaxed);
         // Releases the stores above to those who take a task. Sequentially consistent with the sleepers'
         // counting, so that either this thread sees a sleeper or the sleeper sees the tasks.
-        shared.remaining.store(tasks, Ordering::SeqCst);
+        shared.remaining.store(tasks(0, end), Ordering::SeqCst);
         // From here to the end of the wait nothing panics: helpers use `f` and `job`.
-        self.call_helpers(tasks - 1);
+        self.call_helpers(count.saturating_sub(1));
         // SAFETY: the tasks taken are those of this loop, whose job lives until the end of this function.
-        while shared.take().is_some_and(|task| unsafe { shared.run_task(task) }) {}
+        while shared.take(Side::First).is_some_and(|task| unsafe { shared.run_task(task) }) {}
         let mut spins = 0_u32;
         // Acquire: what the helpers have written is seen.
         while shared.unfinished.load(Ordering::Acquire) > 0 {
@@ -164,27 +193,35 @@ impl Drop for Team {
 }
 
 impl Shared {
-    /// Takes a task of the loop that is running, if one is left: the number of those that were left.
-    fn take(&self) -> Option<usize> {
+    /// Takes a task of the loop that is running, if one is left.
+    fn take(&self, side: Side) -> Option<usize> {
+        let mut taken = 0;
         // Acquire: the job is seen that was stored before the tasks.
         self.remaining
             .fetch_update(Ordering::Acquire, Ordering::Relaxed, |remaining| {
-                remaining.checked_sub(1)
+                let (first, end) = first_and_end(remaining);
+                let left;
+                (taken, left) = match side {
+                    Side::First => (first, tasks(first.wrapping_add(1), end)),
+                    Side::Last => (end.wrapping_sub(1), tasks(first, end.wrapping_sub(1))),
+                };
+                any(remaining).then_some(left)
             })
             .ok()
+            .map(|_| taken as usize)
     }
 
     /// Runs a task; always true.
     ///
     /// # Safety
     /// The task was taken, and is run only here.
-    unsafe fn run_task(&self, left: usize) -> bool {
+    unsafe fn run_task(&self, task: usize) -> bool {
         let run = || {
             // SAFETY: a task of the loop is taken and not finished, so `Team::run` has not returned and
             // the job, its function and their types are what it stored.
             unsafe {
                 let job = &*self.job.load(Ordering::Relaxed);
-                (job.call)(job.function, job.tasks - left);
+                (job.call)(job.function, task);
             }
         };
         if let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {
@@ -206,9 +243,9 @@ impl Shared {
         while !self.closed.load(Ordering::Relaxed) {
             for _ in 0..SPINS {
                 // A look that writes nothing: helpers that wait do not disturb each other.
-                if self.remaining.load(Ordering::Relaxed) > 0 {
+                if any(self.remaining.load(Ordering::Relaxed)) {
                     // SAFETY: the task has just been taken.
-                    while self.take().is_some_and(|task| unsafe { self.run_task(task) }) {
+                    while self.take(Side::Last).is_some_and(|task| unsafe { self.run_task(task) }) {
                         idle_since = None;
                     }
                 }
@@ -231,7 +268,7 @@ impl Shared {
         self.sleepers.fetch_add(1, Ordering::SeqCst);
         // Whoever stores tasks or the end after this look sees the sleeper, and wakes it.
         let has_work =
-            self.remaining.load(Ordering::SeqCst) > 0 || self.closed.load(Ordering::SeqCst);
+            any(self.remaining.load(Ordering::SeqCst)) || self.closed.load(Ordering::SeqCst);
         if !has_work {
             thread::park();
         }
@@ -278,10 +315,12 @@ mod tests {
         for idle in [Idle::Sleep, Idle::Leave] {
             let team = team(2, idle);
             let barrier = std::sync::Barrier::new(2);
+            let caller = thread::current().id();
             for _ in 0..3 {
-                // Neither task can finish without the other running.
-                check(&team, 2, |_| {
+                // Neither task can finish without the other running: the caller has the first one.
+                check(&team, 2, |task| {
                     barrier.wait();
+                    assert_eq!(task == 0, thread::current().id() == caller);
                 });
                 thread::sleep(3 * AWAKE);
             }
