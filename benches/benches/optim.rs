@@ -3,7 +3,7 @@
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use loupe_benches::{Rates, Work, bench, context, criterion, signed, thread_counts};
-use loupe_engine::optim::{AdamOptions, AdamState, SgdOptions, adam_step, sgd_step};
+use loupe_engine::optim::{AdamOptions, AdamState, Gradient, SgdOptions, adam_step, sgd_step};
 use loupe_engine::reference::compare::{Tolerance, assert_close, widen};
 use loupe_engine::reference::optim as oracle;
 
@@ -26,7 +26,7 @@ fn optimisers(criterion: &mut Criterion<Rates>) {
                     steps += 1;
                     let state = AdamState {
                         parameters,
-                        gradient: &gradient,
+                        gradient: Gradient::Dense(&gradient),
                         first_moment: &mut first,
                         second_moment: &mut second,
                     };
@@ -45,7 +45,8 @@ fn optimisers(criterion: &mut Criterion<Rates>) {
                 let mut sgd = oracle::Sgd::new(options.lr, options.momentum);
                 sgd.step(&mut expected, &widen(&gradient));
                 let mut run = move |parameters: &mut [f32]| {
-                    sgd_step(&cx, &options, parameters, &gradient, &mut velocity).expect("lengths");
+                    sgd_step(&cx, &options, parameters, Gradient::Dense(&gradient), &mut velocity)
+                        .expect("lengths");
                 };
                 run(&mut parameters);
                 assert_close("SGD", &parameters, &expected, &tolerance());
