@@ -1,7 +1,8 @@
 //! Optimisers: options, and the state that they keep for each parameter.
 
-use loupe_engine::optim::{AdamOptions, AdamState, SgdOptions, adam_step, sgd_step};
+use loupe_engine::optim::{AdamOptions, AdamState, Gradient, SgdOptions, adam_step, sgd_step};
 use loupe_engine::{Buffer, Context, Error};
+use std::ops::Range;
 
 /// Which optimiser, with which options.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -63,17 +64,37 @@ impl Optimizer {
         parameters: &mut [f32],
         gradient: &[f32],
     ) -> Result<(), Error> {
+        let place = 0..self.first.len();
+        self.step_part(cx, place, parameters, Gradient::Dense(gradient))?;
+        self.end_step();
+        Ok(())
+    }
+
+    /// A part of a step: moves the `parameters` at this place among all. [`Optimizer::end_step`] is to follow
+    /// the last part.
+    ///
+    /// # Errors
+    /// As [`Optimizer::step`]; an option without meaning is found by the first part.
+    pub(crate) fn step_part(
+        &mut self,
+        cx: &Context,
+        place: Range<usize>,
+        parameters: &mut [f32],
+        gradient: Gradient<'_>,
+    ) -> Result<(), Error> {
+        let first = &mut self.first[place.clone()];
         match &self.options {
             OptimizerOptions::Adam(options) => {
-                let (first_moment, second_moment) = (&mut *self.first, &mut *self.second);
+                let (first_moment, second_moment) = (first, &mut self.second[place]);
                 let state = AdamState { parameters, gradient, first_moment, second_moment };
-                adam_step(cx, options, self.steps + 1, state)?;
+                adam_step(cx, options, self.steps + 1, state)
             }
-            OptimizerOptions::Sgd(options) => {
-                sgd_step(cx, options, parameters, gradient, &mut self.first)?;
-            }
+            OptimizerOptions::Sgd(options) => sgd_step(cx, options, parameters, gradient, first),
         }
+    }
+
+    /// Counts a step whose parts have been taken.
+    pub(crate) fn end_step(&mut self) {
         self.steps += 1;
-        Ok(())
     }
 }

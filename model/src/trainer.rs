@@ -5,8 +5,10 @@ use crate::loss::Loss;
 use crate::network::Network;
 use crate::optim::{Optimizer, OptimizerOptions};
 use crate::parameters::TensorInfo;
-use crate::plan::Plan;
 use crate::plan::probe::{Probe, What};
+use crate::plan::{Factors, Plan};
+use loupe_engine::linear::{Linear, linear_backward_weight};
+use loupe_engine::optim::Gradient;
 use loupe_engine::{Buffer, Context};
 
 /// A network that is being trained.
@@ -34,6 +36,8 @@ pub struct Trainer {
     gradients: Buffer,
     /// One for each batch size that has been used: that of the run, and that of its last batch.
     prepared: Vec<Prepared>,
+    /// The batch size of the last step.
+    last: Option<usize>,
 }
 
 /// What a step of one batch size works on.
@@ -55,6 +59,7 @@ impl Trainer {
             optimizer: Optimizer::new(optimizer, len),
             gradients: Buffer::zeros(len),
             prepared: Vec::new(),
+            last: None,
         }
     }
 
@@ -73,8 +78,17 @@ impl Trainer {
         &self.cx
     }
 
-    /// The gradient that the last step used, by tensor.
-    pub fn gradients(&self) -> impl Iterator<Item = (&TensorInfo, &[f32])> {
+    /// The gradient that the last step used, by tensor; unspecified values after an error.
+    ///
+    /// A step does not write the gradient by the weight of a large `Linear` at batch size 1, where the optimiser
+    /// takes it from its factors. This call does.
+    pub fn gradients(&mut self) -> impl Iterator<Item = (&TensorInfo, &[f32])> {
+        let last = self.prepared.iter().find(|prepared| Some(prepared.plan.batch()) == self.last);
+        for Factors { place, dy, x, .. } in last.into_iter().flat_map(|last| last.plan.factors()) {
+            let layer = Linear { batch: 1, in_features: x.len(), out_features: dy.len() };
+            linear_backward_weight(&self.cx, &layer, x, dy, &mut self.gradients[place], None)
+                .expect("lengths with which the step has computed");
+        }
         let tensors = &self.network.layout.parameters.tensors;
         tensors.iter().map(|info| (info, &self.gradients[info.range.clone()]))
     }
@@ -135,7 +149,8 @@ impl Trainer {
         given: Option<[&[f32]; 2]>,
         probe: Probe<'_>,
     ) -> Result<f32, Error> {
-        let Trainer { cx, network, loss, optimizer, gradients, prepared } = self;
+        self.last = Some(batch);
+        let Trainer { cx, network, loss, optimizer, gradients, prepared, .. } = self;
         let Prepared { plan, targets } =
             prepared.iter_mut().find(|prepared| prepared.plan.batch() == batch).expect("prepared");
         let cx = probe.context().unwrap_or(cx);
@@ -150,9 +165,25 @@ impl Trainer {
             loss.evaluate(cx, outputs, output, targets, Some(gradient))
         })?;
         plan.backward(cx, network, inputs, gradients, probe)?;
+        let parameters = &mut network.parameters;
+        let mut start = 0;
+        for Factors { node, place, dy, x } in plan.factors() {
+            let between = start..place.start;
+            probe.time(What::Update.of_all(), || {
+                let gradient = Gradient::Dense(&gradients[between.clone()]);
+                optimizer.step_part(cx, between.clone(), &mut parameters[between], gradient)
+            })?;
+            start = place.end;
+            probe.time(What::WeightUpdate.of(node), || {
+                let gradient = Gradient::Outer { dy, x };
+                optimizer.step_part(cx, place.clone(), &mut parameters[place], gradient)
+            })?;
+        }
         probe.time(What::Update.of_all(), || {
-            optimizer.step(cx, &mut network.parameters, gradients)
+            let gradient = Gradient::Dense(&gradients[start..]);
+            optimizer.step_part(cx, start..parameters.len(), &mut parameters[start..], gradient)
         })?;
+        optimizer.end_step();
         network.touch();
         Ok(value)
     }
@@ -181,5 +212,37 @@ impl Trainer {
             }
         };
         Ok(&mut self.prepared[at])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nets::mnist_mlp;
+    use loupe_engine::optim::SgdOptions;
+
+    /// Gradients that were left as factors, when they are asked for, are those that moved the parameters.
+    #[test]
+    fn a_step_by_factors_has_the_bits_of_one_by_gradients() {
+        let sgd = OptimizerOptions::Sgd(SgdOptions { lr: 0.01, momentum: 0.9 });
+        for options in [OptimizerOptions::default(), sgd] {
+            let network = Network::new(mnist_mlp(), 3).unwrap();
+            let mut expected = network.parameters.clone();
+            let mut optimizer = Optimizer::new(options, expected.len());
+            let mut trainer = Trainer::new(Context::serial(), network, Loss::Bce, options);
+            assert_eq!(trainer.plan(1).unwrap().factors().count(), 1);
+            assert_eq!(trainer.plan(2).unwrap().factors().count(), 0);
+            // The batch size in the middle writes the gradients of its own.
+            for (batch, pixel) in [(1, 0.25), (2, 0.5), (1, 0.75)] {
+                let x: Vec<f32> = (0..784 * batch).map(|i| pixel * (i % 3) as f32).collect();
+                let mut targets = vec![0.0; 10 * batch];
+                targets[3] = 1.0;
+                trainer.step(&x, &targets).unwrap();
+                assert!(trainer.gradients().all(|(_, g)| g.iter().any(|&g| g != 0.0)));
+                optimizer.step(&Context::serial(), &mut expected, &trainer.gradients).unwrap();
+                let found = &trainer.network().parameters;
+                assert!(found.iter().zip(&expected[..]).all(|(a, b)| a.to_bits() == b.to_bits()));
+            }
+        }
     }
 }

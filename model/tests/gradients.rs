@@ -80,9 +80,10 @@ impl Problem {
             let largest = |gradient: &[f32]| {
                 gradient.iter().fold(0.0_f64, |largest, g| largest.max(f64::from(g.abs())))
             };
+            let gradients: Vec<_> = trainer.gradients().collect();
             let floor =
-                CANCELLATION * trainer.gradients().map(|(_, g)| largest(g)).fold(0.0, f64::max);
-            for (tensor, (info, gradient)) in trainer.gradients().enumerate() {
+                CANCELLATION * gradients.iter().map(|(_, g)| largest(g)).fold(0.0, f64::max);
+            for (tensor, (info, gradient)) in gradients.into_iter().enumerate() {
                 let start = judged.parameters_mut()[tensor].clone();
                 let allowed = TOLERANCE * largest(gradient) + floor;
                 let (len, checked) = (gradient.len(), COORDINATES.min(gradient.len()));

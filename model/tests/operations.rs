@@ -36,7 +36,7 @@ use loupe_engine::norm::layer::{
     LayerNorm, LayerNormBackward, LayerNormGradients, LayerNormOutputs, layer_norm,
     layer_norm_backward,
 };
-use loupe_engine::optim::{AdamOptions, AdamState, SgdOptions, adam_step, sgd_step};
+use loupe_engine::optim::{AdamOptions, AdamState, Gradient, SgdOptions, adam_step, sgd_step};
 use loupe_engine::reference::compare::{Tolerance, assert_close};
 use loupe_engine::{Context, Isa, Threads};
 use std::cell::RefCell;
@@ -340,7 +340,7 @@ fn check_sgd(case: &Case<'_>) {
     let mut velocity = Vec::new();
     check_optimizer(case, |_, parameters, gradient| {
         velocity.resize(gradient.len(), 0.0);
-        sgd_step(&case.cx, &options, parameters, gradient, &mut velocity).unwrap();
+        sgd_step(&case.cx, &options, parameters, Gradient::Dense(gradient), &mut velocity).unwrap();
     });
 }
 
@@ -351,6 +351,7 @@ fn check_adam(case: &Case<'_>) {
         first.resize(gradient.len(), 0.0);
         second.resize(gradient.len(), 0.0);
         let (first_moment, second_moment) = (&mut first[..], &mut second[..]);
+        let gradient = Gradient::Dense(gradient);
         let state = AdamState { parameters, gradient, first_moment, second_moment };
         adam_step(&case.cx, &AdamOptions::default(), step, state).unwrap();
     });

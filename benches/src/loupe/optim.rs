@@ -2,7 +2,7 @@
 
 use crate::{Call, Case, Rule, signed};
 use loupe_engine::Context;
-use loupe_engine::optim::{AdamOptions, AdamState, SgdOptions, adam_step, sgd_step};
+use loupe_engine::optim::{AdamOptions, AdamState, Gradient, SgdOptions, adam_step, sgd_step};
 
 pub(super) fn prepare(cx: Context, rule: Rule, len: usize) -> Call {
     let (mut parameters, gradient) = (signed(1, len), signed(2, len));
@@ -13,7 +13,7 @@ pub(super) fn prepare(cx: Context, rule: Rule, len: usize) -> Call {
             steps += 1;
             let state = AdamState {
                 parameters,
-                gradient: &gradient,
+                gradient: Gradient::Dense(&gradient),
                 first_moment: &mut first,
                 second_moment: &mut second,
             };
@@ -21,7 +21,8 @@ pub(super) fn prepare(cx: Context, rule: Rule, len: usize) -> Call {
         }
         Rule::Sgd => {
             let options = SgdOptions { lr: 1e-3, momentum: 0.9 };
-            sgd_step(&cx, &options, parameters, &gradient, &mut first).expect("lengths fit");
+            sgd_step(&cx, &options, parameters, Gradient::Dense(&gradient), &mut first)
+                .expect("lengths fit");
         }
     };
     (0..Case::OPTIM_STEPS).for_each(|_| step(&mut parameters));

@@ -6,7 +6,7 @@ use crate::gemm::Matrix;
 use crate::simd::{Kernel, LANES, Simd, fold, update};
 
 /// Multiplications of a task.
-const TASK: usize = 1 << 17;
+const TASK: usize = 1 << 14;
 /// Rows that are read side by side.
 const ROWS: usize = 5;
 
@@ -20,7 +20,7 @@ pub(super) fn dot_rows(
     y: &mut [f32],
 ) {
     let Linear { batch, in_features, out_features } = *layer;
-    let chunk = chunk([batch, out_features], in_features);
+    let chunk = chunk([batch, out_features], in_features, ROWS);
     let (tasks, work) = (y.len().div_ceil(chunk), weight.len().saturating_mul(2 * batch));
     cx.threads().for_each_chunk(tasks, work, [(y, chunk)], |task, [y]| {
         // Whole rows of y, or a part of its only one.
@@ -33,11 +33,11 @@ pub(super) fn dot_rows(
 }
 
 /// The elements of a task for a result of `[rows, columns]` that takes `depth` multiplications each:
-/// whole rows, or a part of the row if there is but one.
-fn chunk([rows, columns]: [usize; 2], depth: usize) -> usize {
+/// whole rows, or a part of the row if there is but one, a multiple of `group`.
+fn chunk([rows, columns]: [usize; 2], depth: usize, group: usize) -> usize {
     let elements = TASK / depth.max(1);
     match rows {
-        1 => elements.max(1).next_multiple_of(ROWS * LANES),
+        1 => elements.max(1).next_multiple_of(group),
         _ => (elements / columns).max(1) * columns,
     }
 }
@@ -108,7 +108,7 @@ fn dots<S: Simd, const R: usize, const I: usize>(
 /// C `[M, N]` = A `[M, K]` · B `[K, N]`, row-major and packed nowhere. C is not empty.
 pub(super) fn multiply(cx: &Context, a: Matrix<'_>, b: &[f32], c: &mut [f32]) {
     let columns = c.len() / a.rows;
-    let chunk = chunk([a.rows, columns], a.cols);
+    let chunk = chunk([a.rows, columns], a.cols, LANES);
     let (tasks, work) = (c.len().div_ceil(chunk), c.len().saturating_mul(2 * a.cols));
     cx.threads().for_each_chunk(tasks, work, [(c, chunk)], |task, [c]| {
         let (row, column) = (task * chunk / columns, task * chunk % columns);

@@ -21,9 +21,9 @@ pub(super) struct Description<'a> {
     pub(super) tier: Tier,
     /// Threads that are allowed.
     pub(super) threads: usize,
-    /// Trainable numbers.
+    /// Floats of parameters, but for those whose gradient is never in memory.
     pub(super) parameters: usize,
-    /// Floats of the optimiser's state.
+    /// Floats of the optimiser's state for each of parameters.
     pub(super) state: usize,
 }
 
@@ -73,7 +73,9 @@ impl Description<'_> {
     }
 
     fn flops(&self, what: What, layers: &Range<usize>) -> u64 {
-        if !matches!(what, What::Forward | What::WeightGradient | What::InputGradient) {
+        let products =
+            [What::Forward, What::WeightGradient, What::WeightUpdate, What::InputGradient];
+        if !products.contains(&what) {
             return 0;
         }
         let of = |i: usize| self.spec.layers[i].multiply_adds(&self.shapes[i + 1]);
@@ -100,8 +102,9 @@ impl Description<'_> {
             // Two numbers of each channel of each unit.
             What::MergeStatistics | What::MergeNormSums => units * weight,
             What::AddRuns => (runs + 1) * weight,
-            // Parameters and state are read and written, gradients read.
-            What::Update => (3 * self.parameters + 2 * self.state) as u64,
+            // Parameters and state are read and written, gradients read unless they are factors.
+            What::WeightUpdate => x + y + 2 * weight * (1 + self.state as u64),
+            What::Update => (self.parameters * (3 + 2 * self.state)) as u64,
             What::Waiting => 0,
         };
         floats * size_of::<f32>() as u64
@@ -110,7 +113,8 @@ impl Description<'_> {
     fn path(&self, what: What, layers: &Range<usize>) -> &'static str {
         match what {
             What::Loss => "whole batch",
-            What::Update => "all parameters",
+            What::Update => "all other parameters",
+            What::WeightUpdate => "no gradient in memory",
             What::Waiting => "at the end of rounds",
             What::Pack | What::PackBackward => "for the kernels",
             What::MergeStatistics | What::MergeNormSums => "over all units",
@@ -217,6 +221,7 @@ fn name(what: What) -> &'static str {
         What::WeightGradient => "dW",
         What::BiasGradient => "db",
         What::AddRuns => "add up dW, db",
+        What::WeightUpdate => "dW, optimiser",
         What::Update => "optimiser",
         What::Waiting => "wait for threads",
     }

@@ -44,6 +44,7 @@ pub fn explain(
     let plan = trainer.plan(batch)?;
     let (nodes, units, plan_memory) = (plan.nodes().to_vec(), plan.units(), plan.memory());
     let targets = size_of_val(plan.output());
+    let factored: usize = plan.factors().map(|factors| factors.place.len()).sum();
     let times = measure(&mut trainer, cx, options, nodes.len())?;
 
     let description = Description {
@@ -54,8 +55,8 @@ pub fn explain(
         units,
         tier: cx.isa().tier(),
         threads: cx.threads().count(),
-        parameters,
-        state: state / size_of::<f32>(),
+        parameters: parameters - factored,
+        state: state / size_of::<f32>() / parameters.max(1),
     };
     let mut operations: Vec<_> = times.operations.iter().collect();
     // What concerns no layer comes last.

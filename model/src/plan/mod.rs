@@ -100,6 +100,15 @@ struct Backward<'a> {
     probe: Probe<'a>,
 }
 
+/// The gradient by the weight of a fully connected layer at batch size 1: dy · xᵀ.
+pub(crate) struct Factors<'a> {
+    pub(crate) node: usize,
+    /// The weight's, among the parameters.
+    pub(crate) place: Range<usize>,
+    pub(crate) dy: &'a [f32],
+    pub(crate) x: &'a [f32],
+}
+
 impl Plan {
     /// A plan for batches of `batch` inputs.
     ///
@@ -232,7 +241,7 @@ impl Plan {
         }
     }
 
-    /// Writes the gradient by every parameter, given the one by the outputs in
+    /// Writes the gradient by every parameter but those of [`Plan::factors`], given the one by the outputs in
     /// [`Plan::output_and_gradient`] and the inputs of the forward pass. The gradient by the inputs is
     /// not computed.
     ///
@@ -252,6 +261,17 @@ impl Plan {
             Body::Layers(plan) => plan.backward(pass, &self.output_gradient),
             Body::Units(plan) => plan.backward(pass, &self.output_gradient),
         }
+    }
+
+    /// The gradients that the backward pass has not written, in the order of the parameters: those of which
+    /// it has kept the factors instead.
+    pub(crate) fn factors(&self) -> impl Iterator<Item = Factors<'_>> {
+        match &self.body {
+            Body::Layers(plan) => Some(plan.factors()),
+            Body::Units(_) => None,
+        }
+        .into_iter()
+        .flatten()
     }
 
     /// The layers of each node, in order.

@@ -46,6 +46,8 @@ pub(crate) enum What {
     BiasGradient,
     /// Gradients by parameters are added up over the runs.
     AddRuns,
+    /// The gradient by a weight and its use by the optimiser in one.
+    WeightUpdate,
     Update,
     /// Threads without a task wait for the end of a round.
     Waiting,
@@ -79,6 +81,7 @@ impl What {
             WeightGradient,
             BiasGradient,
             AddRuns,
+            WeightUpdate,
             Update,
             Waiting,
         ]

@@ -7,6 +7,7 @@ use super::norm::{BatchNormNode, LayerNormNode, Norm};
 use crate::Error;
 use crate::network::Network;
 use crate::parameters::LayerTensors;
+use crate::plan::Purpose;
 use crate::plan::activation::Activation;
 use crate::spec::{Layer, NetworkSpec, conv_geometry};
 use loupe_engine::Buffer;
@@ -25,12 +26,14 @@ pub(super) fn build(
     network: &Network,
     shapes: Vec<Vec<usize>>,
     batch: usize,
+    purpose: Purpose,
 ) -> Result<Chain, Error> {
     let mut builder = Builder {
         spec: network.spec(),
         tensors: &network.layout.layers,
         shapes,
         batch,
+        purpose,
         next: 0,
         nodes: Vec::new(),
         layers: Vec::new(),
@@ -48,6 +51,7 @@ struct Builder<'a> {
     tensors: &'a [Option<LayerTensors>],
     shapes: Vec<Vec<usize>>,
     batch: usize,
+    purpose: Purpose,
     /// The first layer that no node does yet.
     next: usize,
     nodes: Vec<Node>,
@@ -68,10 +72,10 @@ impl Builder<'_> {
                 let geometry = conv_geometry(layer, size).expect("shape inference has passed");
                 self.block(index, geometry)
             }
-            &Layer::Linear { in_features, out_features, .. } => Node::Linear(LinearNode {
-                dims: Linear { batch: self.batch, in_features, out_features },
-                tensors: self.layer_tensors(index),
-            }),
+            &Layer::Linear { in_features, out_features, .. } => {
+                let dims = Linear { batch: self.batch, in_features, out_features };
+                Node::Linear(LinearNode::new(dims, self.layer_tensors(index), self.purpose))
+            }
             Layer::BatchNorm2d { .. } => Node::BatchNorm(BatchNormNode { norm: self.norm(index) }),
             Layer::LayerNorm { normalized_shape, eps } => {
                 let features = normalized_shape.iter().product();

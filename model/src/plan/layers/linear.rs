@@ -1,17 +1,44 @@
 //! A fully connected layer.
 
-use super::{Backward, Forward, What};
+use super::{Backward, Factors, Forward, Purpose, What};
 use crate::Error;
 use crate::parameters::LayerTensors;
+use crate::plan::memory::bytes;
+use loupe_engine::Buffer;
 use loupe_engine::linear::{Linear, linear, linear_backward_input, linear_backward_weight};
+
+/// From so many weights on, the gradient by them is left as factors at batch size 1: writing and reading it
+/// would take longer than a loop of the optimiser of its own.
+const FACTORS_FROM: usize = 1 << 13;
 
 #[derive(Debug)]
 pub(super) struct LinearNode {
-    pub(super) dims: Linear,
-    pub(super) tensors: LayerTensors,
+    dims: Linear,
+    tensors: LayerTensors,
+    /// The gradient by the output and the input, if the gradient by the weight is left as these factors.
+    factors: Option<[Buffer; 2]>,
 }
 
 impl LinearNode {
+    pub(super) fn new(dims: Linear, tensors: LayerTensors, purpose: Purpose) -> LinearNode {
+        let leaves_factors =
+            purpose == Purpose::Training && dims.batch == 1 && tensors.weight.len() >= FACTORS_FROM;
+        let factors =
+            leaves_factors.then(|| [dims.out_features, dims.in_features].map(Buffer::zeros));
+        LinearNode { dims, tensors, factors }
+    }
+
+    /// Bytes of gradients by values.
+    pub(super) fn bytes(&self) -> usize {
+        self.factors.iter().flatten().map(|factor| bytes(factor)).sum()
+    }
+
+    /// The gradient by the weight, if it is left as factors.
+    pub(super) fn factors(&self, node: usize) -> Option<Factors<'_>> {
+        let place = self.tensors.weight.clone();
+        self.factors.as_ref().map(|[dy, x]| Factors { node, place, dy, x })
+    }
+
     pub(super) fn forward(
         &self,
         pass: &Forward<'_>,
@@ -24,7 +51,7 @@ impl LinearNode {
     }
 
     pub(super) fn backward(
-        &self,
+        &mut self,
         pass: &mut Backward<'_>,
         index: usize,
         [x, dy]: [&[f32]; 2],
@@ -32,9 +59,20 @@ impl LinearNode {
     ) -> Result<(), Error> {
         let (dweight, dbias) = self.tensors.split(pass.gradients);
         let (cx, probe) = (pass.cx, pass.probe);
-        probe.time(What::WeightGradient.of(index), || {
-            linear_backward_weight(cx, &self.dims, x, dy, dweight, dbias)
-        })?;
+        if let Some([kept_dy, kept_x]) = &mut self.factors {
+            probe.time(What::BiasGradient.of(index), || {
+                kept_dy.copy_from_slice(dy);
+                kept_x.copy_from_slice(x);
+                // Of a single row.
+                if let Some(dbias) = dbias {
+                    dbias.copy_from_slice(dy);
+                }
+            });
+        } else {
+            probe.time(What::WeightGradient.of(index), || {
+                linear_backward_weight(cx, &self.dims, x, dy, dweight, dbias)
+            })?;
+        }
         if let Some(dx) = dx {
             let weight = &pass.parameters[self.tensors.weight.clone()];
             probe.time(What::InputGradient.of(index), || {

@@ -19,7 +19,8 @@ impl LayerPlan {
                 }
                 Node::BatchNorm(node) => memory.values += node.norm.bytes(),
                 Node::LayerNorm(node) => memory.values += node.bytes(),
-                Node::Linear(_) | Node::Activation(_) => {}
+                Node::Linear(node) => memory.gradients += node.bytes(),
+                Node::Activation(_) => {}
             }
         }
         memory

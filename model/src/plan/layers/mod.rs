@@ -13,7 +13,7 @@ mod norm;
 
 use super::activation::Activation;
 use super::probe::What;
-use super::{Backward, Forward, Purpose, Statistics};
+use super::{Backward, Factors, Forward, Purpose, Statistics};
 use crate::Error;
 use crate::network::Network;
 use block::Block;
@@ -57,7 +57,7 @@ impl LayerPlan {
         batch: usize,
         purpose: Purpose,
     ) -> Result<LayerPlan, Error> {
-        let (nodes, layers, values) = build::build(network, shapes, batch)?;
+        let (nodes, layers, values) = build::build(network, shapes, batch, purpose)?;
         let longest = match purpose {
             Purpose::Training => values.iter().map(|value| value.len()).max().unwrap_or(0),
             Purpose::Inference => 0,
@@ -76,6 +76,14 @@ impl LayerPlan {
 
     pub(super) fn layers(&self) -> &[Range<usize>] {
         &self.layers
+    }
+
+    /// The gradients that the backward pass leaves as factors.
+    pub(super) fn factors(&self) -> impl Iterator<Item = Factors<'_>> {
+        self.nodes.iter().enumerate().filter_map(|(i, node)| match node {
+            Node::Linear(node) => node.factors(i),
+            _ => None,
+        })
     }
 
     pub(super) fn forward(&mut self, mut pass: Forward<'_>) -> Result<(), Error> {

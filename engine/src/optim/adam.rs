@@ -1,15 +1,10 @@
-//! Optimiser updates, in place.
-//!
-//! All slices of a step have one length. A moment or velocity whose magnitude is below
-//! [`f32::MIN_POSITIVE`] becomes 0: left alone, the state of a parameter whose gradient stays 0
-//! would decay into denormal numbers, with which CPUs calculate many times slower.
+//! Adam.
 
+use super::gradient::{Gradient, update_by};
+use super::{CHUNK, expect_not_negative, flush, invalid};
 use crate::error::expect_len;
-use crate::simd::{Kernel, Simd, update};
+use crate::simd::{Kernel, Simd};
 use crate::{Context, Error};
-
-/// Elements of a task.
-const CHUNK: usize = 1 << 14;
 
 /// Settings of [`adam_step`]. The default is PyTorch's.
 ///
@@ -36,7 +31,7 @@ pub struct AdamState<'a> {
     /// θ
     pub parameters: &'a mut [f32],
     /// g
-    pub gradient: &'a [f32],
+    pub gradient: Gradient<'a>,
     /// m: the running mean of g, zeros before the first step.
     pub first_moment: &'a mut [f32],
     /// v: the running mean of g², zeros before the first step.
@@ -52,7 +47,8 @@ pub struct AdamState<'a> {
 /// operations is that of `torch.optim.Adam`, with factors calculated in `f64` and rounded to `f32`.
 ///
 /// # Errors
-/// [`Error::Length`] if the slices differ in length; [`Error::Invalid`] if `step` is 0, a beta lies
+/// [`Error::Length`] if the slices differ in length, [`Error::Overflow`] if the gradient's length is
+/// beyond a `usize`; [`Error::Invalid`] if `step` is 0, a beta lies
 /// outside [0, 1), or lr or eps is negative or beyond what f32 can hold. Then nothing has changed.
 pub fn adam_step(
     cx: &Context,
@@ -63,7 +59,7 @@ pub fn adam_step(
     const OP: &str = "adam_step";
     let AdamState { parameters, gradient, first_moment, second_moment } = state;
     let len = parameters.len();
-    expect_len(OP, "gradient", len, gradient.len())?;
+    expect_len(OP, "gradient", len, gradient.len(OP)?)?;
     expect_len(OP, "first_moment", len, first_moment.len())?;
     expect_len(OP, "second_moment", len, second_moment.len())?;
     let AdamOptions { lr, betas, eps } = *options;
@@ -88,8 +84,7 @@ pub fn adam_step(
     let tasks = len.div_ceil(CHUNK);
     let work = len.saturating_mul(32);
     cx.threads().for_each_chunk(tasks, work, outputs, |task, state| {
-        let gradient = &gradient[task * CHUNK..][..state[0].len()];
-        cx.isa().run(Adam { factors, gradient, state });
+        cx.isa().run(Adam { factors, gradient, start: task * CHUNK, state });
     });
     Ok(())
 }
@@ -111,7 +106,9 @@ struct AdamFactors {
 
 struct Adam<'a> {
     factors: AdamFactors,
-    gradient: &'a [f32],
+    gradient: Gradient<'a>,
+    /// Where the state begins within the gradient.
+    start: usize,
     /// θ, m, v.
     state: [&'a mut [f32]; 3],
 }
@@ -122,12 +119,13 @@ impl Kernel for Adam<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let f = self.factors;
-        update(
+        update_by(
             simd,
-            [self.gradient],
+            self.gradient,
+            self.start,
             self.state,
             #[inline(always)]
-            |[g], [parameter, m, v]| {
+            |g, [parameter, m, v]| {
                 let m = simd.mul_add(simd.sub(g, m), simd.splat(f.gradient_share), m);
                 let square = simd.mul(simd.mul(simd.splat(f.square_share), g), g);
                 let v = simd.mul_add(simd.splat(f.kept), v, square);
@@ -139,96 +137,4 @@ impl Kernel for Adam<'_> {
             },
         );
     }
-}
-
-/// Settings of [`sgd_step`].
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct SgdOptions {
-    /// Learning rate.
-    pub lr: f64,
-    /// How much of the old velocity is kept; 0 for plain descent.
-    pub momentum: f64,
-}
-
-/// One step of stochastic gradient descent with momentum:
-///
-/// velocity ← momentum · velocity + gradient, parameters ← parameters − lr · velocity.
-///
-/// A velocity of zeros before the first step makes that step PyTorch's, which starts from the
-/// gradient. Source: `torch.optim.SGD`, without dampening, Nesterov or weight decay.
-///
-/// # Errors
-/// [`Error::Length`] if the slices differ in length; [`Error::Invalid`] if lr or momentum is
-/// negative or beyond what f32 can hold. Then nothing has changed.
-pub fn sgd_step(
-    cx: &Context,
-    options: &SgdOptions,
-    parameters: &mut [f32],
-    gradient: &[f32],
-    velocity: &mut [f32],
-) -> Result<(), Error> {
-    const OP: &str = "sgd_step";
-    let len = parameters.len();
-    expect_len(OP, "gradient", len, gradient.len())?;
-    expect_len(OP, "velocity", len, velocity.len())?;
-    expect_not_negative(OP, "lr", options.lr)?;
-    expect_not_negative(OP, "momentum", options.momentum)?;
-    let (negative_rate, momentum) = (-options.lr as f32, options.momentum as f32);
-    let outputs = [(parameters, CHUNK), (velocity, CHUNK)];
-    let tasks = len.div_ceil(CHUNK);
-    let work = len.saturating_mul(5);
-    cx.threads().for_each_chunk(tasks, work, outputs, |task, state| {
-        let gradient = &gradient[task * CHUNK..][..state[0].len()];
-        cx.isa().run(Sgd { negative_rate, momentum, gradient, state });
-    });
-    Ok(())
-}
-
-struct Sgd<'a> {
-    negative_rate: f32,
-    momentum: f32,
-    gradient: &'a [f32],
-    /// Parameters and velocity.
-    state: [&'a mut [f32]; 2],
-}
-
-impl Kernel for Sgd<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let rate = simd.splat(self.negative_rate);
-        let momentum = simd.splat(self.momentum);
-        update(
-            simd,
-            [self.gradient],
-            self.state,
-            #[inline(always)]
-            |[g], [parameter, velocity]| {
-                let velocity = flush(simd, simd.mul_add(momentum, velocity, g));
-                [simd.mul_add(velocity, rate, parameter), velocity]
-            },
-        );
-    }
-}
-
-/// 0 where |x| < [`f32::MIN_POSITIVE`], x elsewhere; NaN stays NaN.
-#[inline(always)]
-fn flush<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
-    let denormal = simd.gt(simd.splat(f32::MIN_POSITIVE), simd.abs(x));
-    simd.select(denormal, simd.zero(), x)
-}
-
-fn expect_not_negative(op: &'static str, what: &'static str, value: f64) -> Result<(), Error> {
-    // The kernels compute with its nearest f32, which must be no infinity, and no 0 unless it is one.
-    let nearest = value as f32;
-    if nearest.is_finite() && value >= 0.0 && (nearest > 0.0 || value == 0.0) {
-        Ok(())
-    } else {
-        Err(invalid(op, what, "not negative and within the range of f32", value.to_string()))
-    }
-}
-
-fn invalid(op: &'static str, what: &'static str, expected: &'static str, found: String) -> Error {
-    Error::Invalid { op, what, expected, found }
 }

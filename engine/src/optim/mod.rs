@@ -1,0 +1,40 @@
+//! Optimiser updates, in place.
+//!
+//! All slices of a step have one length. A moment or velocity whose magnitude is below
+//! [`f32::MIN_POSITIVE`] becomes 0: left alone, the state of a parameter whose gradient stays 0
+//! would decay into denormal numbers, with which CPUs calculate many times slower.
+
+mod adam;
+mod gradient;
+mod sgd;
+
+pub use adam::{AdamOptions, AdamState, adam_step};
+pub use gradient::Gradient;
+pub use sgd::{SgdOptions, sgd_step};
+
+use crate::Error;
+use crate::simd::Simd;
+
+/// Elements of a task.
+const CHUNK: usize = 1 << 13;
+
+/// 0 where |x| < [`f32::MIN_POSITIVE`], x elsewhere; NaN stays NaN.
+#[inline(always)]
+fn flush<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
+    let denormal = simd.gt(simd.splat(f32::MIN_POSITIVE), simd.abs(x));
+    simd.select(denormal, simd.zero(), x)
+}
+
+fn expect_not_negative(op: &'static str, what: &'static str, value: f64) -> Result<(), Error> {
+    // The kernels compute with its nearest f32, which must be no infinity, and no 0 unless it is one.
+    let nearest = value as f32;
+    if nearest.is_finite() && value >= 0.0 && (nearest > 0.0 || value == 0.0) {
+        Ok(())
+    } else {
+        Err(invalid(op, what, "not negative and within the range of f32", value.to_string()))
+    }
+}
+
+fn invalid(op: &'static str, what: &'static str, expected: &'static str, found: String) -> Error {
+    Error::Invalid { op, what, expected, found }
+}
