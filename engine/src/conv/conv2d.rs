@@ -1,6 +1,7 @@
 //! Forward, and below it the gradients by the input and by the weight.
 
 use super::band::Band;
+use super::channels::{self, Weights};
 use super::geometry::{Conv2d, Grid, OP, View};
 use super::kernel::Accumulate;
 use crate::buffer::with_scratch;
@@ -107,17 +108,43 @@ pub fn conv2d_fused(
         bias: parameters.bias.unwrap_or(&[]),
         negative_slope: fused.negative_slope,
     };
+    let run = |y: &mut [f32], moments: Option<[&mut [f32]; 2]>| match &view.channels {
+        Some(channels) => {
+            let weights = Weights {
+                weight: parameters.weight,
+                outputs: rows,
+                inputs: geometry.group_inputs(),
+                kernel: geometry.kernel_len(),
+                is_backward: false,
+            };
+            channels::Correlation {
+                view,
+                channels,
+                groups: geometry.options().groups,
+                images: x,
+                weights,
+                bias: sums.bias,
+                negative_slope: fused.negative_slope,
+            }
+            .run(cx, y, moments);
+        }
+        None => sums.run(cx, weights, y, moments),
+    };
+    let (band, bands) = match &view.channels {
+        Some(channels) => channels.bands(),
+        None => (view.planes.band, view.planes.bands),
+    };
     let Some((mean, variance)) = fused.statistics else {
-        sums.run(cx, weights, y, None);
+        run(y, None);
         return Ok(());
     };
     let runs = batch * channels;
-    let len = runs * view.planes.bands;
+    let len = runs * bands;
     with_scratch(2 * len + 2 * channels, |scratch| {
         let (means, rest) = scratch.split_at_mut(len);
         let (squares, rest) = rest.split_at_mut(len);
-        sums.run(cx, weights, y, Some([&mut *means, &mut *squares]));
-        let part_len = view.planes.band * width;
+        run(y, Some([&mut *means, &mut *squares]));
+        let part_len = band * width;
         merge_parts([&mut *means, &mut *squares], rows, part_len, height * width);
         let (means, squares) = (&means[..runs], &squares[..runs]);
         let runs = Runs { run_len: height * width, runs: batch, stride: channels, means, squares };
@@ -155,6 +182,21 @@ pub fn conv2d_backward_input(
     let (inputs, outputs) = (geometry.group_inputs(), geometry.group_outputs());
     let (groups, kernel) = (geometry.options().groups, geometry.options().kernel_size);
     let view = &geometry.backward;
+    if let Some(channels) = &view.channels {
+        let kernel = geometry.kernel_len();
+        let weights = Weights { weight, outputs, inputs, kernel, is_backward: true };
+        let sums = channels::Correlation {
+            view,
+            channels,
+            groups,
+            images: dy,
+            weights,
+            bias: &[],
+            negative_slope: 1.0,
+        };
+        sums.run(cx, dx, None);
+        return Ok(());
+    }
     let weights = |n: usize| {
         let (grid, group) = (&view.grids[n / groups], n % groups);
         let weight = &weight[group * outputs * inputs * kernel[0] * kernel[1]..];
@@ -306,6 +348,10 @@ pub fn conv2d_backward_weight(
     if let Some(dbias) = dbias {
         expect_len(OP, "dbias", geometry.options().out_channels, dbias.len())?;
         plane_sums(cx, batch, geometry.output_len(), dy, dbias);
+    }
+    if let Some(channels) = &geometry.gradient {
+        channels::backward_weight(cx, geometry, channels, x, dy, dweight);
+        return Ok(());
     }
     let units = batch * geometry.forward.planes.bands;
     let positions = geometry.output_size()[0] * geometry.output_size()[1];

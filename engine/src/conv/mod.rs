@@ -9,6 +9,7 @@
 mod axis;
 mod band;
 mod blocked;
+mod channels;
 mod classes;
 mod conv2d;
 mod geometry;

@@ -143,6 +143,10 @@ pub(crate) trait Simd: Copy {
     /// `target` is valid for writing 4 floats.
     unsafe fn store_quarter(self, v: Self::Vector, q: usize, target: *mut f32);
 
+    /// Asks for the cache line of an address, which need not be valid. Changes nothing but time.
+    #[inline(always)]
+    fn prefetch(self, _: *const f32) {}
+
     /// All lanes 0.
     #[inline(always)]
     fn zero(self) -> Self::Vector {
