@@ -308,6 +308,10 @@ fn many_channels_on_three_threads() {
         (1, pad([1, 1], step([2, 2], plain(129, 130, [3, 3]))), [29, 31]),
         (3, plain(300, 230, [1, 1]), [7, 7]),
         (2, pad([3, 3], step([2, 2], plain(40, 50, [7, 7]))), [18, 33]),
+        // Kernels of one element: several tasks, two blocks of the depth, groups, a column of one vector.
+        (2, plain(600, 40, [1, 1]), [20, 24]),
+        (3, Conv2dOptions { groups: 2, ..plain(36, 66, [1, 1]) }, [12, 20]),
+        (2, plain(5, 3, [1, 1]), [4, 4]),
     ];
     let three = Threads::new(3).unwrap();
     for (n, (batch, options, size)) in cases.into_iter().enumerate() {
@@ -328,6 +332,8 @@ fn fused_activation_and_statistics() {
         (3, Conv2dOptions { groups: 3, padding: [1, 0], ..plain(6, 9, [2, 3]) }, [16, 15]),
         // Many channels: two bands, two panels.
         (2, plain(80, 40, [3, 3]), [31, 19]),
+        // A kernel of one element: three tasks of an image.
+        (2, plain(300, 20, [1, 1]), [16, 20]),
     ];
     let three = Threads::new(3).unwrap();
     for (n, (batch, options, size)) in cases.into_iter().enumerate() {

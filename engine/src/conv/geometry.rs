@@ -229,6 +229,14 @@ impl Conv2d {
         self.options.out_channels / self.options.groups
     }
 
+    /// Pixels of an image, if a kernel of one element sees each of them and they are whole vectors.
+    pub(super) fn pointwise(&self) -> Option<usize> {
+        let o = &self.options;
+        let all = o.kernel_size == [1, 1] && o.stride == [1, 1] && o.padding == [0, 0];
+        let pixels = self.input_size[0] * self.input_size[1];
+        (all && pixels.is_multiple_of(LANES)).then_some(pixels)
+    }
+
     /// Kh · Kw.
     pub(super) fn kernel_len(&self) -> usize {
         self.options.kernel_size[0] * self.options.kernel_size[1]

@@ -4,12 +4,13 @@ use super::super::geometry::Conv2d;
 use super::ahead::{Ahead, Rectangle};
 use super::layout::Segment;
 use super::tile::{Steps, Target, Walk, tile};
+use super::unit::{Copy, Unpack};
 use super::{Channels, is_large};
 use crate::Context;
 use crate::buffer::with_scratch;
 use crate::disjoint::Disjoint;
 use crate::gemm::Cut;
-use crate::simd::{Kernel, LANES, Simd, transpose};
+use crate::simd::{Kernel, LANES, Simd};
 use std::ops::Range;
 
 /// Floats of the copies of the units that are worked on together.
@@ -35,7 +36,7 @@ pub(in super::super) fn backward_weight(
     let groups = geometry.options().groups;
     let chunk = dweight.len() / groups;
     if !is_large(chunk) {
-        super::super::conv2d::add_runs(cx, groups, units, work, dweight, |group, units, out| {
+        super::super::gradient::add_runs(cx, groups, units, work, dweight, |group, units, out| {
             gradient.run(cx, group, units, out);
         });
     } else {
@@ -45,15 +46,15 @@ pub(in super::super) fn backward_weight(
     }
 }
 
-struct Gradient<'a> {
-    geometry: &'a Conv2d,
-    channels: &'a Channels,
-    x: &'a [f32],
-    dy: &'a [f32],
+pub(super) struct Gradient<'a> {
+    pub(super) geometry: &'a Conv2d,
+    pub(super) channels: &'a Channels,
+    pub(super) x: &'a [f32],
+    pub(super) dy: &'a [f32],
 }
 
 impl Gradient<'_> {
-    fn rows(&self) -> usize {
+    pub(super) fn rows(&self) -> usize {
         self.geometry.group_outputs()
     }
 
@@ -208,41 +209,6 @@ struct Columns {
     len: usize,
 }
 
-/// Copies a unit: the input to its layout, the output's gradients to panels `[position][rows]`.
-struct Copy<'a> {
-    gradient: &'a Gradient<'a>,
-    group: usize,
-    unit: usize,
-    x: &'a mut [f32],
-    dy: &'a mut [f32],
-}
-
-impl Kernel for Copy<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let Copy { gradient: &Gradient { geometry, channels, x: images, dy: gradients }, .. } =
-            self;
-        let Copy { gradient, group, unit, x, dy } = self;
-        let layout = &channels.layout;
-        let (image, band) = (unit / layout.bands, unit % layout.bands);
-        let (rows, group_len) = (gradient.rows(), layout.image_len());
-        let channels = &images[image * geometry.input_len() + group * group_len..][..group_len];
-        layout.split(simd, channels, band, x);
-        let [height, width] = geometry.output_size();
-        let band_rows = layout.band_rows(band, height);
-        let (plane, positions) = (height * width, band_rows.len() * width);
-        let first = image * geometry.output_len() + group * rows * plane;
-        let cut = Cut::new(rows, S::TILE_ROWS);
-        for rows in (0..cut.panels()).map(|panel| cut.lanes_of(panel)) {
-            let from = &gradients[first + rows.start * plane + band_rows.start * width..];
-            let out = &mut dy[rows.start * positions..][..rows.len() * positions];
-            transpose(simd, from, plane, [rows.len(), positions], out, rows.len());
-        }
-    }
-}
-
 /// One task: some rows and a run of columns, over some units.
 struct Part<'a> {
     gradient: &'a Gradient<'a>,
@@ -313,33 +279,6 @@ impl Kernel for Part<'_> {
                     // tasks differ in their panels or columns.
                     unsafe { tile::<S, true>(simd, panel.len(), &[(walk, a, b)], target) };
                 }
-            }
-        }
-    }
-}
-
-/// Puts the sums of an output channel into the order of the weights, `[C, Kh, Kw]`.
-struct Unpack<'a> {
-    gradient: &'a Gradient<'a>,
-    sums: &'a [f32],
-    out: &'a mut [f32],
-}
-
-impl Kernel for Unpack<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let Unpack { gradient, sums, out } = self;
-        let Channels { layout, sights, .. } = gradient.channels;
-        // In forward direction taps are in the order of the kernel.
-        let taps = sights[0].kernels.len();
-        for segment in layout.segments() {
-            for block in 0..segment.blocks {
-                let (channel, width) = (segment.channel + block * segment.width, segment.width);
-                let range = channel * taps..(channel + width) * taps;
-                let (sums, out) = (&sums[range.clone()], &mut out[range]);
-                transpose(simd, sums, width, [taps, width], out, taps);
             }
         }
     }

@@ -1,10 +1,13 @@
 //! Forward and both gradients for many channels: images with the channels innermost.
 
 mod ahead;
+mod band;
 mod correlate;
 mod gradient;
 mod layout;
+mod pointwise;
 mod tile;
+mod unit;
 mod weights;
 
 use super::axis::{Axis, Positions};
@@ -13,6 +16,7 @@ use crate::simd::LANES;
 pub(super) use correlate::Correlation;
 pub(super) use gradient::backward_weight;
 use layout::{Layout, Sight};
+pub(super) use pointwise::{Pointwise, task_pixels};
 pub(super) use weights::Weights;
 
 /// Grids of positions that look at images with the channels innermost.
