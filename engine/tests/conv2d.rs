@@ -11,7 +11,7 @@ use loupe_engine::reference::compare::{
 };
 use loupe_engine::reference::conv2d as oracle;
 use loupe_engine::reference::random::Random;
-use loupe_engine::{Context, Error, Isa, Threads};
+use loupe_engine::{Context, Error, Isa, Threads, Tier};
 use proptest::prelude::*;
 
 #[derive(Clone, Debug)]
@@ -197,6 +197,7 @@ impl Problem {
             dims.batch * ho * wo,
             dims.batch * ho * wo,
         ];
+        let mut fused: Option<Results> = None;
         for isa in Isa::available() {
             let serial = run(self, &Context::new(isa, Threads::serial()), &inputs);
             for (i, (name, actual)) in serial.tensors().into_iter().enumerate() {
@@ -212,36 +213,43 @@ impl Problem {
                     assert_bits(&format!("{name} on {isa:?} of {self:?}"), three, one);
                 }
             }
+            // The tiers of x86 agree to the bit.
+            if isa.tier() != Tier::Portable {
+                let other = fused.get_or_insert(serial);
+                for ((name, one), (_, other)) in parallel.tensors().iter().zip(other.tensors()) {
+                    assert!(
+                        one.is_empty() || check_bits(name, one, other).is_ok(),
+                        "{name}: {self:?}"
+                    );
+                }
+            }
         }
     }
 }
 
-fn options() -> impl Strategy<Value = (Conv2dOptions, [usize; 2])> {
+fn options(
+    inputs: std::ops::Range<usize>,
+    outputs: std::ops::Range<usize>,
+) -> impl Strategy<Value = (Conv2dOptions, [usize; 2])> {
     let pair = |range: std::ops::Range<usize>| [range.clone(), range];
-    (
-        (1_usize..4, 1_usize..5, 1_usize..8),
-        (pair(1..5), pair(1..4), pair(0..4), pair(1..3)),
-        pair(0..14),
-    )
-        .prop_map(
-            |((groups, inputs, outputs), (kernel_size, stride, padding, dilation), extra)| {
-                let options = Conv2dOptions {
-                    in_channels: groups * inputs,
-                    out_channels: groups * outputs,
-                    kernel_size,
-                    stride,
-                    padding,
-                    dilation,
-                    groups,
-                };
-                // The smallest image that the kernel fits into, and a few pixels more.
-                let size = [0, 1].map(|axis| {
-                    let extent = dilation[axis] * (kernel_size[axis] - 1) + 1;
-                    extent.saturating_sub(2 * padding[axis]).max(1) + extra[axis]
-                });
-                (options, size)
-            },
-        )
+    ((1_usize..4, inputs, outputs), (pair(1..5), pair(1..4), pair(0..4), pair(1..3)), pair(0..14))
+        .prop_map(|((groups, inputs, outputs), (kernel_size, stride, padding, dilation), extra)| {
+            let options = Conv2dOptions {
+                in_channels: groups * inputs,
+                out_channels: groups * outputs,
+                kernel_size,
+                stride,
+                padding,
+                dilation,
+                groups,
+            };
+            // The smallest image that the kernel fits into, and a few pixels more.
+            let size = [0, 1].map(|axis| {
+                let extent = dilation[axis] * (kernel_size[axis] - 1) + 1;
+                extent.saturating_sub(2 * padding[axis]).max(1) + extra[axis]
+            });
+            (options, size)
+        })
 }
 
 proptest! {
@@ -249,7 +257,7 @@ proptest! {
 
     #[test]
     fn any_geometry(
-        (options, size) in options(),
+        (options, size) in options(1..5, 1..8),
         batch in 0_usize..5,
         bias in any::<bool>(),
         seed in any::<u64>(),
@@ -259,7 +267,7 @@ proptest! {
 
     #[test]
     fn any_geometry_interleaved(
-        (options, size) in options(),
+        (options, size) in options(1..5, 1..8),
         units in 0_usize..3,
         bias in any::<bool>(),
         seed in any::<u64>(),
@@ -268,6 +276,20 @@ proptest! {
         problem.check_with(&Threads::serial(), 0.0, Problem::run_interleaved);
         // x, mean and bias: n = (x - mean) · scale + bias, both at most 1/2.
         problem.check_with(&Threads::serial(), 2.0, Problem::run_normalized);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_geometry_of_many_channels(
+        (options, size) in options(16..90, 12..70),
+        batch in 1_usize..3,
+        bias in any::<bool>(),
+        seed in any::<u64>(),
+    ) {
+        Problem { batch, options, size, bias, seed }.check(&Threads::serial());
     }
 }
 
@@ -312,6 +334,34 @@ fn large_problems_on_three_threads() {
     }
 }
 
+/// Channels that do not fill vectors, panels or blocks, positions that do not fill tiles, pixels that no
+/// position sees, kernel rows that are no runs, several bands, and weights whose elements are shared out.
+#[test]
+fn many_channels_on_three_threads() {
+    let plain = Conv2dOptions::new;
+    let step = |stride, options| Conv2dOptions { stride, ..options };
+    let pad = |padding, options| Conv2dOptions { padding, ..options };
+    let cases = [
+        (2, pad([1, 1], plain(16, 16, [3, 3])), [15, 15]),
+        (3, pad([1, 0], step([2, 3], plain(70, 45, [3, 2]))), [13, 16]),
+        (1, step([3, 2], plain(17, 33, [1, 1])), [20, 9]),
+        (2, Conv2dOptions { dilation: [2, 3], ..pad([2, 1], plain(66, 18, [3, 3])) }, [12, 17]),
+        (2, Conv2dOptions { dilation: [3, 1], ..step([2, 2], plain(20, 35, [2, 3])) }, [11, 14]),
+        (2, Conv2dOptions { groups: 3, ..pad([0, 2], plain(63, 102, [2, 5])) }, [9, 10]),
+        (1, pad([1, 1], step([2, 2], plain(129, 130, [3, 3]))), [29, 31]),
+        (3, plain(300, 230, [1, 1]), [7, 7]),
+        (2, pad([3, 3], step([2, 2], plain(40, 50, [7, 7]))), [18, 33]),
+        // Kernels of one element: several tasks, two blocks of the depth, groups, a column of one vector.
+        (2, plain(600, 40, [1, 1]), [20, 24]),
+        (3, Conv2dOptions { groups: 2, ..plain(36, 66, [1, 1]) }, [12, 20]),
+        (2, plain(5, 3, [1, 1]), [4, 4]),
+    ];
+    let three = Threads::new(3).unwrap();
+    for (n, (batch, options, size)) in cases.into_iter().enumerate() {
+        Problem { batch, options, size, bias: n % 2 == 0, seed: n as u64 }.check(&three);
+    }
+}
+
 /// Fused LeakyReLU and statistics: y is LeakyReLU of the plain convolution to the last bit, mean and
 /// variance are those of y. The bias puts the values far from zero, where E[x²] − E[x]² would fail.
 #[test]
@@ -323,6 +373,10 @@ fn fused_activation_and_statistics() {
         (37, Conv2dOptions { stride: [2, 2], ..plain(10, 10, [3, 3]) }, [12, 12]),
         (5, plain(2, 13, [3, 3]), [23, 19]),
         (3, Conv2dOptions { groups: 3, padding: [1, 0], ..plain(6, 9, [2, 3]) }, [16, 15]),
+        // Many channels: two bands, two panels.
+        (2, plain(80, 40, [3, 3]), [31, 19]),
+        // A kernel of one element: three tasks of an image.
+        (2, plain(300, 20, [1, 1]), [16, 20]),
     ];
     let three = Threads::new(3).unwrap();
     for (n, (batch, options, size)) in cases.into_iter().enumerate() {

@@ -1,14 +1,15 @@
 //! Forward, and below it the gradients by the input and by the weight.
 
 use super::band::Band;
+use super::channels::{self, Pointwise, Weights, task_pixels};
 use super::geometry::{Conv2d, Grid, OP, View};
-use super::kernel::Accumulate;
+use super::gradient::{WeightGradient, add_runs, plane_sums};
 use crate::buffer::with_scratch;
 use crate::disjoint::Disjoint;
 use crate::error::{expect_len, expect_values_per_channel};
 use crate::gemm::{Blocks, Dense, Source, with_packed};
 use crate::moments::{Runs, merge_parts};
-use crate::simd::{self, Kernel, Simd, SumRows};
+use crate::simd::Simd;
 use crate::{Context, Error};
 use std::ops::Range;
 
@@ -107,17 +108,41 @@ pub fn conv2d_fused(
         bias: parameters.bias.unwrap_or(&[]),
         negative_slope: fused.negative_slope,
     };
+    let (groups, inputs) = (geometry.options().groups, geometry.group_inputs());
+    let run = |y: &mut [f32], moments: Option<[&mut [f32]; 2]>| {
+        let (bias, negative_slope) = (sums.bias, fused.negative_slope);
+        if let Some(pixels) = geometry.pointwise() {
+            let (channels, lanes, images) = (inputs, rows, x);
+            let product =
+                Pointwise { groups, channels, lanes, pixels, images, bias, negative_slope };
+            return product.run(cx, weights, y, moments);
+        }
+        let Some(channels) = &view.channels else { return sums.run(cx, weights, y, moments) };
+        let (weight, kernel) = (parameters.weight, geometry.kernel_len());
+        let weights = Weights { weight, outputs: rows, inputs, kernel, is_backward: false };
+        let images = x;
+        channels::Correlation { view, channels, groups, images, weights, bias, negative_slope }
+            .run(cx, y, moments);
+    };
+    // Elements of a part whose moments are taken at a time, and parts.
+    let (part_len, bands) = match (geometry.pointwise(), &view.channels) {
+        (Some(pixels), _) => {
+            let part = task_pixels(inputs, pixels);
+            (part, pixels.div_ceil(part))
+        }
+        (None, Some(channels)) => (channels.bands().0 * width, channels.bands().1),
+        (None, None) => (view.planes.band * width, view.planes.bands),
+    };
     let Some((mean, variance)) = fused.statistics else {
-        sums.run(cx, weights, y, None);
+        run(y, None);
         return Ok(());
     };
     let runs = batch * channels;
-    let len = runs * view.planes.bands;
+    let len = runs * bands;
     with_scratch(2 * len + 2 * channels, |scratch| {
         let (means, rest) = scratch.split_at_mut(len);
         let (squares, rest) = rest.split_at_mut(len);
-        sums.run(cx, weights, y, Some([&mut *means, &mut *squares]));
-        let part_len = view.planes.band * width;
+        run(y, Some([&mut *means, &mut *squares]));
         merge_parts([&mut *means, &mut *squares], rows, part_len, height * width);
         let (means, squares) = (&means[..runs], &squares[..runs]);
         let runs = Runs { run_len: height * width, runs: batch, stride: channels, means, squares };
@@ -155,6 +180,41 @@ pub fn conv2d_backward_input(
     let (inputs, outputs) = (geometry.group_inputs(), geometry.group_outputs());
     let (groups, kernel) = (geometry.options().groups, geometry.options().kernel_size);
     let view = &geometry.backward;
+    if let Some(pixels) = geometry.pointwise() {
+        let weights = |group: usize| Dense {
+            data: &weight[group * outputs * inputs..],
+            lanes: inputs,
+            depth: outputs,
+            lane_stride: 1,
+            depth_stride: inputs,
+        };
+        let product = Pointwise {
+            groups,
+            channels: outputs,
+            lanes: inputs,
+            pixels,
+            images: dy,
+            bias: &[],
+            negative_slope: 1.0,
+        };
+        product.run(cx, weights, dx, None);
+        return Ok(());
+    }
+    if let Some(channels) = &view.channels {
+        let kernel = geometry.kernel_len();
+        let weights = Weights { weight, outputs, inputs, kernel, is_backward: true };
+        let sums = channels::Correlation {
+            view,
+            channels,
+            groups,
+            images: dy,
+            weights,
+            bias: &[],
+            negative_slope: 1.0,
+        };
+        sums.run(cx, dx, None);
+        return Ok(());
+    }
     let weights = |n: usize| {
         let (grid, group) = (&view.grids[n / groups], n % groups);
         let weight = &weight[group * outputs * inputs * kernel[0] * kernel[1]..];
@@ -285,8 +345,8 @@ impl Correlation<'_> {
 /// x `[N, C, H, W]`, dy `[N, O, Ho, Wo]`, dweight `[O, C / groups, Kh, Kw]`, dbias `[O]`; N is what x
 /// holds. dweight and dbias are overwritten.
 ///
-/// The batch is cut into at most 16 runs of images or of bands of their rows; the runs' sums are added
-/// in order. An element of x that is not finite can make elements of dweight NaN that do not meet it,
+/// The batch is cut into at most 16 runs of images or of bands of their rows, whose sums are added in
+/// order; or, with many weights and input channels, dweight is cut into parts. An element of x that is not finite can make elements of dweight NaN that do not meet it,
 /// but only within its channel.
 ///
 /// # Errors
@@ -307,6 +367,10 @@ pub fn conv2d_backward_weight(
         expect_len(OP, "dbias", geometry.options().out_channels, dbias.len())?;
         plane_sums(cx, batch, geometry.output_len(), dy, dbias);
     }
+    if let Some(channels) = &geometry.gradient {
+        channels::backward_weight(cx, geometry, channels, x, dy, dweight);
+        return Ok(());
+    }
     let units = batch * geometry.forward.planes.bands;
     let positions = geometry.output_size()[0] * geometry.output_size()[1];
     let work = [2, batch, positions, dweight.len()].into_iter().fold(1, usize::saturating_mul);
@@ -314,180 +378,4 @@ pub fn conv2d_backward_weight(
         WeightGradient { geometry, group, x, dy }.run(cx, units, out);
     });
     Ok(())
-}
-
-/// Cuts `units` of a batch into runs, computes the gradient by the weight of each, and adds them in
-/// order. `run(group, units, out)` writes the sums over some units for one group's weights.
-pub(super) fn add_runs(
-    cx: &Context,
-    groups: usize,
-    units: usize,
-    work: usize,
-    dweight: &mut [f32],
-    run: impl Fn(usize, Range<usize>, &mut [f32]) + Sync,
-) {
-    if units == 0 {
-        return dweight.fill(0.0);
-    }
-    let run_len = units.div_ceil(weight_runs(units, work, dweight.len()));
-    let runs = units.div_ceil(run_len);
-    let chunk = dweight.len() / groups;
-    let task = |task: usize, out: &mut [f32]| {
-        let first = task / groups * run_len;
-        run(task % groups, first..units.min(first + run_len), out);
-    };
-    if runs == 1 {
-        let outputs = [(dweight, chunk)];
-        cx.threads().for_each_chunk(groups, work, outputs, |n, [out]| task(n, out));
-        return;
-    }
-    with_scratch(runs * dweight.len(), |partial| {
-        let outputs = [(&mut *partial, chunk)];
-        cx.threads().for_each_chunk(runs * groups, work, outputs, |n, [out]| task(n, out));
-        let len = dweight.len();
-        let (tasks, outputs) = (len.div_ceil(COLUMNS), [(dweight, COLUMNS)]);
-        cx.threads().for_each_chunk(tasks, runs * len, outputs, |task, [out]| {
-            let matrices = [&partial[task * COLUMNS..]];
-            cx.isa().run(SumRows { rows: runs, stride: len, matrices, outputs: [out] });
-        });
-    });
-}
-
-/// Elements of a task that adds up runs.
-const COLUMNS: usize = 1 << 11;
-
-/// Into how many runs of units the gradient by the weight is cut: a function of the problem alone.
-/// Each run is some work, and the sums of all runs together are no more than 16 MiB.
-fn weight_runs(units: usize, work: usize, weight_len: usize) -> usize {
-    const RUN_WORK: usize = 1 << 20;
-    const PARTIAL_LEN: usize = 1 << 22;
-    let by_work = work / RUN_WORK;
-    let by_memory = PARTIAL_LEN / weight_len.max(1);
-    by_work.min(by_memory).min(units).clamp(1, 16)
-}
-
-/// The gradient by the weights of one group.
-struct WeightGradient<'a> {
-    geometry: &'a Conv2d,
-    group: usize,
-    x: &'a [f32],
-    dy: &'a [f32],
-}
-
-/// Floats of the units that are worked on together, so that they stay in the cache.
-const UNITS_LEN: usize = 1 << 15;
-
-impl WeightGradient<'_> {
-    /// The sums over some units, `out` `[O, C, Kh, Kw]`. A unit is a band of an image.
-    fn run(&self, cx: &Context, units: Range<usize>, out: &mut [f32]) {
-        let view = &self.geometry.forward;
-        let (rows, positions) = (self.geometry.group_outputs(), view.longest_band());
-        let (planes, dy) = (view.planes.len(), rows * positions);
-        let together = (UNITS_LEN / (planes + dy)).clamp(1, units.len());
-        out.fill(0.0);
-        with_scratch(together * (planes + dy), |scratch| {
-            let (planes, dy) = scratch.split_at_mut(together * planes);
-            for first in units.clone().step_by(together) {
-                let units = first..units.end.min(first + together);
-                cx.isa().run(Units { gradient: self, units, planes, dy, out });
-            }
-        });
-    }
-}
-
-/// Some units that are in the cache together.
-struct Units<'a> {
-    gradient: &'a WeightGradient<'a>,
-    units: Range<usize>,
-    planes: &'a mut [f32],
-    dy: &'a mut [f32],
-    out: &'a mut [f32],
-}
-
-impl Kernel for Units<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let Units { gradient: &WeightGradient { geometry, group, x, dy: dy_images }, .. } = self;
-        let Units { units, planes, dy, out, .. } = self;
-        let view = &geometry.forward;
-        let grid = &view.grids[0];
-        let (rows, pitch) = (geometry.group_outputs(), view.planes.pitch());
-        let [height, width] = geometry.output_size();
-        let positions = view.longest_band();
-        let count = units.len();
-        let (planes_len, dy_len) = (view.planes.len(), rows * positions);
-        let (planes, dy) = (&mut planes[..count * planes_len], &mut dy[..count * dy_len]);
-        let copies = planes.chunks_exact_mut(planes_len).zip(dy.chunks_exact_mut(dy_len));
-        for (unit, (planes, dy)) in units.zip(copies) {
-            let (image, band) = (unit / view.planes.bands, unit % view.planes.bands);
-            let group_len = view.planes.image_len();
-            let channels = &x[image * geometry.input_len() + group * group_len..][..group_len];
-            view.planes.split(channels, band, planes);
-            let band_rows = view.planes.band_rows(band, height);
-            let first = image * geometry.output_len() + group * rows * height * width;
-            for (row, out) in dy.chunks_exact_mut(positions).enumerate() {
-                let channel = &dy_images[first + row * height * width..][..height * width];
-                let mut lines =
-                    channel.chunks_exact(width).skip(band_rows.start).take(band_rows.len());
-                for out in out.chunks_mut(pitch) {
-                    let used = lines.next().unwrap_or_default();
-                    out[..used.len()].copy_from_slice(used);
-                    out[used.len()..].fill(0.0);
-                }
-            }
-        }
-        Accumulate { units: count, dy, planes, offsets: &grid.offsets, out }.run(simd);
-    }
-}
-
-/// `sums[o] = Σ dy[n, o, ..]` for dy `[N, O, positions]`, `image_len` = O · positions.
-pub(super) fn plane_sums(
-    cx: &Context,
-    batch: usize,
-    image_len: usize,
-    dy: &[f32],
-    sums: &mut [f32],
-) {
-    /// Images of a task.
-    const RUN: usize = 8;
-    let channels = sums.len();
-    with_scratch(batch * channels, |planes| {
-        let outputs = [(&mut *planes, RUN * channels)];
-        cx.threads().for_each_chunk(batch.div_ceil(RUN), dy.len(), outputs, |run, [sums]| {
-            let dy = &dy[run * RUN * image_len..];
-            cx.isa().run(PlaneSums { dy, plane_len: image_len / channels, sums });
-        });
-        sums.fill(0.0);
-        for image in planes.chunks_exact(channels) {
-            for (sum, plane) in sums.iter_mut().zip(image) {
-                *sum += plane;
-            }
-        }
-    });
-}
-
-/// `sums[i]` = the sum of the `i`-th plane of dy.
-struct PlaneSums<'a> {
-    dy: &'a [f32],
-    plane_len: usize,
-    sums: &'a mut [f32],
-}
-
-impl Kernel for PlaneSums<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        for (sum, plane) in self.sums.iter_mut().zip(self.dy.chunks_exact(self.plane_len)) {
-            let [total] = simd::fold(
-                simd,
-                [plane],
-                #[inline(always)]
-                |[total], [x]| [simd.add(total, x)],
-            );
-            *sum = simd.sum(total);
-        }
-    }
 }

@@ -1,6 +1,7 @@
 //! The sizes of a convolution, checked once.
 
-use super::axis::{AxisOptions, Positions};
+use super::axis::{Axis, AxisOptions, Positions};
+use super::channels::Channels;
 use super::planes::Planes;
 use crate::Error;
 use crate::simd::LANES;
@@ -62,6 +63,8 @@ pub struct Conv2d {
     pub(super) forward: View,
     /// Inputs looking at outputs: a grid for each phase of rows and columns.
     pub(super) backward: View,
+    /// The input with the channels innermost for the gradient by the weight, where there are many.
+    pub(super) gradient: Option<Channels>,
 }
 
 /// Grids of positions that look at the phase planes of one group's channels.
@@ -71,6 +74,8 @@ pub(super) struct View {
     pub(super) grids: Vec<Grid>,
     /// Rows and columns of one channel of the results.
     pub(super) target_size: [usize; 2],
+    /// The same with the channels innermost, where there are many.
+    pub(super) channels: Option<Channels>,
 }
 
 /// Positions in rows and columns, and what they see.
@@ -84,11 +89,15 @@ pub(super) struct Grid {
 
 impl View {
     fn new(
-        planes: Planes,
-        rows: &[Positions],
-        cols: &[Positions],
+        axes: [Axis; 2],
+        [channels, lanes]: [usize; 2],
+        [rows, cols]: [&[Positions]; 2],
         target_size: [usize; 2],
-    ) -> View {
+        kernel_width: usize,
+    ) -> Result<View, Error> {
+        let most = rows.iter().map(|rows| rows.count).max().unwrap_or(0);
+        let planes = Planes::new(axes.clone(), channels, most)?;
+        let channels = Channels::correlation(axes, [channels, lanes], [rows, cols], kernel_width);
         let mut grids = Vec::with_capacity(rows.len() * cols.len());
         for rows in rows {
             for cols in cols {
@@ -96,7 +105,7 @@ impl View {
                 grids.push(Grid { rows: rows.clone(), cols: cols.clone(), offsets });
             }
         }
-        View { planes, grids, target_size }
+        Ok(View { planes, grids, target_size, channels })
     }
 
     /// Positions of a whole band of the widest grid, rounded up to whole vectors.
@@ -163,18 +172,20 @@ impl Conv2d {
             return Err(invalid("the channels and elements of a kernel", "at most 2^24", found));
         }
         let [(row_axis, rows), (col_axis, cols)] = axes.map(AxisOptions::forward);
-        let planes = Planes::new([row_axis, col_axis], o.in_channels / o.groups, rows.count)?;
-        let forward = View::new(planes, &[rows], &[cols], output_size);
+        let [inputs, outputs] = [o.in_channels, o.out_channels].map(|n| n / o.groups);
+        let looks = [row_axis, col_axis];
+        let weights = inputs * outputs * kh * kw;
+        let gradient = Channels::gradient(looks.clone(), inputs, [&rows, &cols], kw, weights);
+        let forward = View::new(looks, [inputs, outputs], [&[rows], &[cols]], output_size, kw)?;
         let [(row_axis, rows), (col_axis, cols)] = axes.map(AxisOptions::backward);
         if rows.len() * cols.len() > MOST_PHASES {
             let [sh, sw] = o.stride;
             let found = format!("{sh} and {sw} under a kernel of {kh} by {kw}");
             return Err(invalid("the strides", "such that no more than 2^16 phases arise", found));
         }
-        let most = rows.iter().map(|rows| rows.count).max().unwrap_or(0);
-        let planes = Planes::new([row_axis, col_axis], o.out_channels / o.groups, most)?;
-        let backward = View::new(planes, &rows, &cols, input_size);
-        Ok(Conv2d { options, input_size, output_size, forward, backward })
+        let looks = [row_axis, col_axis];
+        let backward = View::new(looks, [outputs, inputs], [&rows, &cols], input_size, kw)?;
+        Ok(Conv2d { options, input_size, output_size, forward, backward, gradient })
     }
 
     /// What the geometry was made of.
@@ -216,6 +227,14 @@ impl Conv2d {
     /// O / groups.
     pub(super) fn group_outputs(&self) -> usize {
         self.options.out_channels / self.options.groups
+    }
+
+    /// Pixels of an image, if a kernel of one element sees each of them and they are whole vectors.
+    pub(super) fn pointwise(&self) -> Option<usize> {
+        let o = &self.options;
+        let all = o.kernel_size == [1, 1] && o.stride == [1, 1] && o.padding == [0, 0];
+        let pixels = self.input_size[0] * self.input_size[1];
+        (all && pixels.is_multiple_of(LANES)).then_some(pixels)
     }
 
     /// Kh · Kw.

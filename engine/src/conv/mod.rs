@@ -3,15 +3,18 @@
 //! The method is im2col: all three directions are matrix products with the patch matrix, whose rows
 //! are what the positions of the kernel see through one of its elements. The matrix never exists. The
 //! image is copied, cut into planes in which every row of the patch matrix is a contiguous run,
-//! and the kernels read the rows from there. [`im2col()`] and [`col2im`] make the matrix for those who
+//! and the kernels read the rows from there; or, with many channels, into pixels whose channels are a
+//! contiguous run. [`im2col()`] and [`col2im`] make the matrix for those who
 //! want to look at it.
 
 mod axis;
 mod band;
 mod blocked;
+mod channels;
 mod classes;
 mod conv2d;
 mod geometry;
+mod gradient;
 mod im2col;
 mod interleaved;
 mod kernel;

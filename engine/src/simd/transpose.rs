@@ -54,12 +54,16 @@ pub(crate) fn transpose<S: Simd>(
                     }
                 } else {
                     let mut block = [simd.zero(); LANES];
-                    for i in 0..height {
-                        block[i] = simd.load_first(from.add(i * stride), used);
+                    for i in 0..LANES {
+                        if i < height {
+                            block[i] = simd.load_first(from.add(i * stride), used);
+                        }
                     }
                     let block = simd.transpose(block);
-                    for j in 0..used {
-                        simd.store_first(block[j], to.add(j * width), room);
+                    for j in 0..LANES {
+                        if j < used {
+                            simd.store_first(block[j], to.add(j * width), room);
+                        }
                     }
                 }
             }

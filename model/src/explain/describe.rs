@@ -140,7 +140,7 @@ impl Description<'_> {
         match (&self.spec.layers[layers.start], images) {
             (Layer::Conv2d { .. } | Layer::Linear { .. }, Some(LANES)) => "16 images in a vector",
             (Layer::Conv2d { .. }, Some(_)) => "16 channels in a vector",
-            (Layer::Conv2d { .. }, None) => "phase planes",
+            (Layer::Conv2d { .. }, None) => "im2col, implicit",
             (&Layer::Linear { in_features, out_features, .. }, images) => {
                 let batch = if images.is_some() { 1 } else { self.batch };
                 let dims = Linear { batch, in_features, out_features };

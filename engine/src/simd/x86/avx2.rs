@@ -84,6 +84,12 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn prefetch(self, address: *const f32) {
+        // SAFETY: a hint may name any address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
+    }
+
+    #[inline(always)]
     fn splat(self, value: f32) -> Pair {
         // SAFETY: the token proves AVX2.
         let v = unsafe { _mm256_set1_ps(value) };
@@ -133,12 +139,6 @@ impl Simd for Avx2 {
             let sign = _mm256_set1_ps(-0.0);
             Pair(_mm256_andnot_ps(sign, a.0), _mm256_andnot_ps(sign, a.1))
         }
-    }
-
-    #[inline(always)]
-    fn prefetch(self, address: *const f32) {
-        // SAFETY: every x86-64 CPU has the instruction, which faults on no address.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
     }
 
     #[inline(always)]

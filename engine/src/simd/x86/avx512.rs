@@ -71,6 +71,12 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    fn prefetch(self, address: *const f32) {
+        // SAFETY: a hint may name any address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
+    }
+
+    #[inline(always)]
     fn splat(self, value: f32) -> __m512 {
         // SAFETY: the token proves AVX-512 F.
         unsafe { _mm512_set1_ps(value) }
@@ -100,12 +106,6 @@ impl Simd for Avx512 {
         // SAFETY: lanes outside the mask are not written, those inside are the `count` floats that
         // the caller promises; the token proves AVX-512 F.
         unsafe { _mm512_mask_storeu_ps(target, first_lanes_512(count), v) }
-    }
-
-    #[inline(always)]
-    fn prefetch(self, address: *const f32) {
-        // SAFETY: every x86-64 CPU has the instruction, which faults on no address.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
     }
 
     #[inline(always)]
