@@ -91,6 +91,9 @@ pub fn scratch_bytes() -> usize {
 /// call from within `f` is given other memory, which is kept too.
 #[inline]
 pub fn with_scratch<R>(len: usize, f: impl FnOnce(&mut [f32]) -> R) -> R {
+    if len == 0 {
+        return f(&mut []);
+    }
     let mut free = SCRATCH.take();
     let mut buffer = free.pop().unwrap_or_default();
     SCRATCH.set(free);

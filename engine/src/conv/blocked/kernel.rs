@@ -265,23 +265,40 @@ unsafe fn sized_tile<S: Simd, const N: usize, const V: usize>(simd: S, t: &Tile<
     }
     match t.end {
         End::Activate { negative_slope, normalize, .. } => {
+            // One small loop for each step: what the compiler does not unroll would keep the sums in
+            // memory.
             let slope = simd.splat(negative_slope);
-            for v in 0..V {
-                // SAFETY: the caller promises V vectors of the constants.
-                let constants = normalize
-                    .map(|values| values.map(|values| unsafe { simd.load(values.add(v * LANES)) }));
+            if negative_slope > 0.0 && negative_slope < 1.0 {
                 for n in 0..N {
-                    let mut y = acc[n][v];
-                    if negative_slope > 0.0 && negative_slope < 1.0 {
-                        y = gentle_relu(simd, y, slope);
-                    } else if negative_slope != 1.0 {
-                        y = leaky_relu(simd, y, slope);
+                    for v in 0..V {
+                        acc[n][v] = gentle_relu(simd, acc[n][v], slope);
                     }
-                    if let Some([mean, scale, bias]) = constants {
-                        y = simd.mul_add(simd.sub(y, mean), scale, bias);
+                }
+            } else if negative_slope != 1.0 {
+                for n in 0..N {
+                    for v in 0..V {
+                        acc[n][v] = leaky_relu(simd, acc[n][v], slope);
                     }
+                }
+            }
+            if let Some([mean, scale, bias]) = normalize {
+                for v in 0..V {
+                    // SAFETY: the caller promises V vectors of the constants.
+                    let (mean, scale, bias) = unsafe {
+                        let at = v * LANES;
+                        (simd.load(mean.add(at)), simd.load(scale.add(at)), simd.load(bias.add(at)))
+                    };
+                    for n in 0..N {
+                        acc[n][v] = simd.mul_add(simd.sub(acc[n][v], mean), scale, bias);
+                    }
+                }
+            }
+            for n in 0..N {
+                for v in 0..V {
                     // SAFETY: the caller promises V vectors of `out` for each sum.
-                    unsafe { simd.store(y, t.out.add(sums[n].vector + v * t.out_stride)) };
+                    unsafe {
+                        simd.store(acc[n][v], t.out.add(sums[n].vector + v * t.out_stride));
+                    }
                 }
             }
         }

@@ -486,6 +486,6 @@ fn room(end: &mut usize, len: usize) -> Range<usize> {
 
 /// Into how many runs the units are cut: each is some work, and their sums are added up later.
 fn runs(units: usize, work: usize) -> usize {
-    const RUN_WORK: usize = 1 << 18;
+    const RUN_WORK: usize = 1 << 17;
     (work / RUN_WORK).clamp(1, 16).min(units)
 }

@@ -32,6 +32,10 @@ impl Values<'_> {
     /// # Panics
     /// If they overlap or do not lie within the unit.
     pub(super) fn at<const N: usize>(&mut self, places: [&Place; N]) -> [&mut [f32]; N] {
+        if places.iter().all(|place| place.is_kept) {
+            let ranges = places.map(|place| place.range.clone());
+            return self.kept.get_disjoint_mut(ranges).expect("places are disjoint");
+        }
         // In the other memory a value has no elements.
         let within = |is_kept| {
             places.map(|place| if place.is_kept == is_kept { place.range.clone() } else { 0..0 })
