@@ -351,6 +351,9 @@ fn many_channels_on_three_threads() {
         (1, pad([1, 1], step([2, 2], plain(129, 130, [3, 3]))), [29, 31]),
         (3, plain(300, 230, [1, 1]), [7, 7]),
         (2, pad([3, 3], step([2, 2], plain(40, 50, [7, 7]))), [18, 33]),
+        // Few channels, whose kernel rows are runs; and are none.
+        (2, pad([3, 3], step([2, 2], plain(3, 64, [7, 7]))), [30, 29]),
+        (1, Conv2dOptions { dilation: [1, 2], ..plain(5, 32, [3, 4]) }, [12, 19]),
         // Kernels of one element: several tasks, two blocks of the depth, groups, a column of one vector.
         (2, plain(600, 40, [1, 1]), [20, 24]),
         (3, Conv2dOptions { groups: 2, ..plain(36, 66, [1, 1]) }, [12, 20]),

@@ -81,6 +81,11 @@ impl Layout {
         self.channels * self.area() + SLACK
     }
 
+    /// Whether a band takes at most `len` floats. Nothing else may be asked of one that takes enormously more.
+    pub(super) fn is_at_most(&self, len: usize) -> bool {
+        self.size[0].saturating_mul(self.size[1]).saturating_mul(self.channels) <= len
+    }
+
     /// Pixels of a band.
     pub(super) fn area(&self) -> usize {
         self.size[0] * self.size[1]

@@ -47,9 +47,16 @@ impl Channels {
         grids: [&[Positions]; 2],
         kernel_width: usize,
     ) -> Option<Channels> {
-        let is_full = 4 * lanes >= 3 * lanes.next_multiple_of(LANES);
-        (channels >= LEAST && is_full)
-            .then(|| Channels::new(axes, channels, grids, kernel_width, BAND_LEN))?
+        // With few channels the runs of whole kernel rows must do, and only full panels are worth it.
+        let are_many = channels >= LEAST;
+        let is_full = if are_many {
+            4 * lanes >= 3 * lanes.next_multiple_of(LANES)
+        } else {
+            lanes.is_multiple_of(2 * LANES) && channels * kernel_width >= LEAST
+        };
+        is_full.then(|| Channels::new(axes, channels, grids, kernel_width, BAND_LEN))?.filter(
+            |found| are_many || found.sights.iter().all(|sight| sight.run * channels >= LEAST),
+        )
     }
 
     /// For the gradient by the weight of so many elements, if that is worth it.
@@ -74,7 +81,7 @@ impl Channels {
     ) -> Option<Channels> {
         let most = rows.iter().map(|rows| rows.count).max().unwrap_or(0);
         let layout = Layout::new(axes, channels, most, band_len);
-        if layout.len() > MAX_LEN {
+        if !layout.is_at_most(MAX_LEN) {
             return None;
         }
         let grids = rows.iter().flat_map(|rows| cols.iter().map(move |cols| (rows, cols)));
@@ -89,7 +96,7 @@ impl Channels {
     }
 }
 
-/// Channels of images and of results from which on this layout is used.
+/// Floats of a run, and channels of images for the gradient by the weight, from which on this layout is used.
 const LEAST: usize = 16;
 
 /// Floats of a band: they stay in the second-level cache beside the weights of a panel.
