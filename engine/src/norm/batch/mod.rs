@@ -9,7 +9,6 @@
 //! one image or, where H·W is 1, the C values of one image.
 
 mod backward;
-mod partial;
 mod statistics;
 mod sums;
 mod unit;

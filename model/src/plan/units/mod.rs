@@ -12,29 +12,33 @@
 //! Some units form a *run*, which is one task of a round. A run sums up its units' gradients by the
 //! weights; the runs' sums are added in order. Runs depend on the problem only, never on the threads.
 
+mod backward;
 mod build;
+mod choose;
 mod conv;
 mod lanes;
 mod linear;
 mod memory;
 mod norm;
+mod rounds;
 mod values;
 
 use super::activation::Activation;
 use super::probe::{Op, Probe, What};
-use super::{Backward, Forward, Purpose, Statistics, Units};
+use super::{Forward, Purpose, Statistics, Units};
 use crate::Error;
 use crate::network::Network;
-pub(super) use build::why_not;
+pub(super) use choose::why_not;
 use conv::{Behind, ConvNode};
 use lanes::Form;
 use linear::LinearNode;
-use loupe_engine::conv::{block, unblock};
+use loupe_engine::conv::unblock;
 use loupe_engine::norm::batch::UnitConstants;
-use loupe_engine::{Buffer, Context, Threads, Tier, with_scratch};
+use loupe_engine::{Buffer, Context, Threads, Tier};
 use norm::NormNode;
+use rounds::{Sizes, next_round};
 use std::ops::Range;
-use values::{Place, Values};
+use values::Place;
 
 #[derive(Debug)]
 pub(super) struct UnitPlan {
@@ -68,30 +72,6 @@ struct Prepared {
     version: u64,
     tier: Tier,
     by_batch: bool,
-}
-
-/// How a batch is cut.
-#[derive(Clone, Copy, Debug)]
-struct Sizes {
-    /// Operations of a forward pass.
-    work: usize,
-    /// N.
-    batch: usize,
-    /// Images of a unit; the last unit may have fewer.
-    images: usize,
-    units: usize,
-    /// Units of a run; the last run may have fewer.
-    run: usize,
-    /// Floats of a unit that are kept from round to round.
-    kept_len: usize,
-    /// Floats of a unit that are not.
-    passing_len: usize,
-    /// Kept floats of a unit that are gradients.
-    gradient_len: usize,
-    /// Sums of a run.
-    sums_len: usize,
-    /// Elements of one input and of one output.
-    image: [usize; 2],
 }
 
 #[derive(Debug)]
@@ -137,21 +117,6 @@ struct ActivationNode {
     y: Place,
     dx: Place,
     dy: Place,
-}
-
-/// What a task of a round works on.
-struct Task<'a> {
-    unit: Values<'a>,
-    /// The unit's part of the outputs.
-    output: &'a mut [f32],
-    /// The run's sums.
-    sums: &'a mut [f32],
-    /// The unit's images, of those of the batch.
-    images: Range<usize>,
-    /// Whether images are missing: their lanes hold something, but no gradients.
-    is_partial: bool,
-    /// Whether the unit is the first of its run.
-    is_first: bool,
 }
 
 impl UnitPlan {
@@ -299,116 +264,6 @@ impl UnitPlan {
             Ok(())
         })
     }
-
-    pub(super) fn backward(
-        &mut self,
-        mut pass: Backward<'_>,
-        output_gradient: &[f32],
-    ) -> Result<(), Error> {
-        let probe = pass.probe;
-        for (i, node) in self.nodes.iter_mut().enumerate() {
-            if let Node::Conv(node) = node {
-                node.prepare_backward(pass.cx.isa(), pass.parameters, (probe, i))?;
-            }
-        }
-        let mut first = 0;
-        while first < self.backward.len() {
-            let steps = next_round(&self.backward, first, true);
-            probe.round(|| self.backward_round(&pass, steps.clone(), output_gradient))?;
-            first = steps.end;
-            let Some(step) = self.backward.get(first) else { break };
-            if let Node::Norm(node) = &mut self.nodes[step.node] {
-                probe.time(What::MergeNormSums.of(step.node), || {
-                    node.merge_sums(&mut pass, self.sizes, &self.units)
-                })?;
-            }
-        }
-        for i in 0..self.nodes.len() {
-            let (sizes, units, sums) = (self.sizes, &self.units, &self.sums);
-            let (before, nodes) = self.nodes.split_at_mut(i);
-            match &mut nodes[0] {
-                Node::Conv(node) => {
-                    let input = node.normalizes.then(|| constants(before.last()));
-                    probe.time(What::AddRuns.of(i), || {
-                        node.finish_backward(&mut pass, input, sizes, sums)
-                    })?;
-                }
-                Node::Norm(node) => probe
-                    .time(What::AddRuns.of(i), || node.finish_backward(&mut pass, sizes, units))?,
-                Node::Linear(node) => probe.time(What::WeightGradient.of(i), || {
-                    node.finish_backward(&mut pass, sizes, units)
-                })?,
-                Node::Activation(_) | Node::Unblock(_) => {}
-            }
-        }
-        Ok(())
-    }
-
-    fn backward_round(
-        &mut self,
-        pass: &Backward<'_>,
-        steps: Range<usize>,
-        output_gradient: &[f32],
-    ) -> Result<(), Error> {
-        let &Backward { cx, parameters, probe, .. } = pass;
-        let serial = Context::new(cx.isa(), Threads::serial());
-        let UnitPlan { input, output, sizes, units, sums, nodes, backward, .. } = self;
-        let UnitPlan { edges, forms, reloads, .. } = self;
-        let input = pass.inputs.unwrap_or(input);
-        let input_len = sizes.image[0];
-        let (steps, is_first) = (&backward[steps.clone()], steps.start == 0);
-        let output_len = sizes.image[1];
-        sizes.for_each_unit(cx, Some(units), [sums, output], |mut task| {
-            let unit = &mut task.unit;
-            if is_first {
-                let (start, end) = (task.images.start * output_len, task.images.end * output_len);
-                let gradient = &output_gradient[start..end];
-                let [dy] = unit.at([&edges[2]]);
-                probe.time_part(What::LoadGradient.of_all(), || {
-                    forms[1].load(cx.isa(), gradient, dy)
-                })?;
-                if task.is_first {
-                    task.sums.fill(0.0);
-                }
-            }
-            for step in steps {
-                let node = &nodes[step.node];
-                if step.node == 0 && *reloads {
-                    let images = &input[task.images.start * input_len..task.images.end * input_len];
-                    let [x] = unit.at([&edges[0]]);
-                    probe.time_part(What::LoadAgain.of_all(), || {
-                        forms[0].load(cx.isa(), images, x)
-                    })?;
-                }
-                // A convolution times its operations itself.
-                if let Node::Conv(node) = node {
-                    let before = &nodes[..step.node];
-                    let input = node.normalizes.then(|| constants(before.last()));
-                    node.backward(&serial, (probe, step.node), input, unit, task.sums)?;
-                    continue;
-                }
-                probe.time_part(backward_op(step, node), || match node {
-                    Node::Conv(_) => unreachable!("seen to"),
-                    Node::Norm(node) => match step.part {
-                        Part::First => node.add_up(cx.isa(), unit),
-                        Part::Second => node.backward(cx.isa(), task.images.len(), unit),
-                        Part::Again => node.normalize(cx.isa(), unit),
-                    },
-                    Node::Linear(node) => node.backward(&serial, parameters, unit),
-                    Node::Unblock(node) => {
-                        let [dy, dx] = unit.at([&node.dy, &node.dx]);
-                        Ok(block(cx.isa(), node.channels, dy, dx)?)
-                    }
-                    Node::Activation(node) => {
-                        let places = [&node.x, &node.y, &node.dy, &node.dx];
-                        let [x, y, dy, dx] = unit.at(places);
-                        node.activation.backward(&serial, x, y, dy, dx)
-                    }
-                })?;
-            }
-            Ok(())
-        })
-    }
 }
 
 /// What the normalisation in front of a convolution that normalises does.
@@ -426,89 +281,4 @@ fn forward_op(step: &Step, node: &Node) -> Op {
         _ => What::Forward,
     };
     what.of(step.node)
-}
-
-/// What a step of the backward pass is to a probe.
-fn backward_op(step: &Step, node: &Node) -> Op {
-    let what = match (node, step.part) {
-        (Node::Norm(_), Part::First) => What::NormSums,
-        (Node::Norm(_), Part::Second) => What::NormGradient,
-        (Node::Norm(_), Part::Again) => What::NormalizeAgain,
-        (Node::Unblock(_), _) => What::LayoutGradient,
-        (Node::Activation(_), _) => What::ActivationGradient,
-        _ => What::InputGradient,
-    };
-    what.of(step.node)
-}
-
-/// The steps from `first` on that can be taken before all units must be known.
-fn next_round(steps: &[Step], first: usize, by_batch: bool) -> Range<usize> {
-    let waits = |step: &Step| by_batch && step.part == Part::Second;
-    let more = steps[first..].iter().skip(1).take_while(|step| !waits(step)).count();
-    first..(first + 1 + more).min(steps.len())
-}
-
-impl Sizes {
-    fn runs(&self) -> usize {
-        self.units.div_ceil(self.run)
-    }
-
-    /// Calls `f` for every unit, and returns an error if one of the calls did. Without `units` nothing is
-    /// kept: all values of a unit are such as pass.
-    fn for_each_unit(
-        &self,
-        cx: &Context,
-        units: Option<&mut [f32]>,
-        [sums, output]: [&mut [f32]; 2],
-        f: impl Fn(Task<'_>) -> Result<(), Error> + Sync,
-    ) -> Result<(), Error> {
-        let output_len = self.image[1] * self.images;
-        let failure = std::sync::Mutex::new(None);
-        let visit =
-            |run: usize, mut kept: Option<&mut [f32]>, sums: &mut [f32], output: &mut [f32]| {
-                let own_len = if kept.is_some() { 0 } else { self.kept_len };
-                with_scratch(self.passing_len + own_len, |scratch| {
-                    let (passing, own) = scratch.split_at_mut(self.passing_len);
-                    for (n, output) in output.chunks_mut(output_len).enumerate() {
-                        let kept = match &mut kept {
-                            Some(kept) => &mut kept[n * self.kept_len..][..self.kept_len],
-                            None => &mut *own,
-                        };
-                        let unit = Values { kept, passing: &mut *passing };
-                        let first = (run * self.run + n) * self.images;
-                        let images = first..self.batch.min(first + self.images);
-                        let is_partial = images.len() < self.images;
-                        let sums = &mut *sums;
-                        let task =
-                            Task { unit, output, sums, images, is_partial, is_first: n == 0 };
-                        if let Err(error) = f(task) {
-                            failure.lock().expect("no panic in between").get_or_insert(error);
-                        }
-                    }
-                });
-            };
-        let (runs, sums) = (self.runs(), (sums, self.sums_len));
-        let output = (output, self.run * output_len);
-        match units {
-            Some(units) => {
-                let units = (units, self.run * self.kept_len);
-                let chunks = [units, sums, output];
-                cx.threads().for_each_chunk(
-                    runs,
-                    self.work,
-                    chunks,
-                    |run, [kept, sums, output]| {
-                        visit(run, Some(kept), sums, output);
-                    },
-                );
-            }
-            None => cx.threads().for_each_chunk(
-                runs,
-                self.work,
-                [sums, output],
-                |run, [sums, output]| visit(run, None, sums, output),
-            ),
-        }
-        failure.into_inner().expect("no panic in between").map_or(Ok(()), Err)
-    }
 }

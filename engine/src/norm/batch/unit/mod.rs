@@ -5,10 +5,14 @@
 //! normalises every unit; a backward pass sums over every unit, adds up the
 //! [sums](crate::norm::batch::sum_units) of all of them, and finishes every unit.
 
+mod kernels;
+mod partial;
+
 use crate::error::expect_len;
-use crate::moments::{Merge, Runs, lane_moments, moments};
-use crate::simd::{Isa, Kernel, LANES, Simd, SumRows, fold, load, map, store, update_fold};
+use crate::moments::{Merge, Runs};
+use crate::simd::{Isa, LANES, SumRows};
 use crate::{Context, Error};
+use kernels::{AddSums, InputGradient, Moments, Normalize, Sums};
 
 const OP: &str = "batch normalisation of a unit";
 
@@ -164,7 +168,7 @@ impl UnitNorm {
         self.channels.checked_mul(self.spatial).ok_or(Error::Overflow { op: OP, what: "x" })
     }
 
-    pub(super) fn check(&self, values: &[usize], constants: &[usize]) -> Result<(), Error> {
+    fn check(&self, values: &[usize], constants: &[usize]) -> Result<(), Error> {
         let len = self.len()?;
         values.iter().try_for_each(|&found| expect_len(OP, "x, y or a gradient", len, found))?;
         constants.iter().try_for_each(|&n| expect_len(OP, "a constant", self.channels, n))
@@ -297,189 +301,5 @@ impl UnitNorm {
         self.check(&[], &[sums.len()])?;
         isa.run(InputGradient { unit: self, x, gradient, negative_slope, dy, sums });
         Ok(())
-    }
-
-    /// The number of runs of values that have the same constants, and their length.
-    #[inline(always)]
-    fn runs(&self) -> (usize, usize) {
-        match self.layout {
-            UnitLayout::Rows => (self.channels, self.spatial),
-            UnitLayout::Blocks => (self.channels / LANES, self.spatial * LANES),
-        }
-    }
-
-    /// The constants of run `run`: those of one channel, or of 16.
-    #[inline(always)]
-    fn constant<S: Simd>(&self, simd: S, values: &[f32], run: usize) -> S::Vector {
-        match self.layout {
-            UnitLayout::Rows => simd.splat(values[run]),
-            UnitLayout::Blocks => load(simd, &values[run * LANES..]),
-        }
-    }
-
-    /// Writes the sums of a run's lanes: their sum, or those of 16 channels.
-    #[inline(always)]
-    fn put<S: Simd>(&self, simd: S, sums: S::Vector, run: usize, out: &mut [f32]) {
-        match self.layout {
-            UnitLayout::Rows => out[run] = simd.sum(sums),
-            UnitLayout::Blocks => store(simd, sums, &mut out[run * LANES..]),
-        }
-    }
-}
-
-struct Moments<'a> {
-    unit: &'a UnitNorm,
-    x: &'a [f32],
-    means: &'a mut [f32],
-    squares: &'a mut [f32],
-}
-
-impl Kernel for Moments<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let Moments { unit, x, means, squares } = self;
-        let (runs, len) = unit.runs();
-        for run in 0..runs {
-            let x = &x[run * len..][..len];
-            match unit.layout {
-                UnitLayout::Rows => (means[run], squares[run]) = moments(simd, x),
-                UnitLayout::Blocks => {
-                    let range = run * LANES..(run + 1) * LANES;
-                    lane_moments(simd, x, &mut means[range.clone()], &mut squares[range]);
-                }
-            }
-        }
-    }
-}
-
-struct AddSums<'a> {
-    unit: &'a UnitNorm,
-    x: &'a [f32],
-    sums: &'a mut [f32],
-}
-
-impl Kernel for AddSums<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let AddSums { unit, x, sums } = self;
-        let (runs, len) = unit.runs();
-        for run in 0..runs {
-            let [sum] = fold(
-                simd,
-                [&x[run * len..][..len]],
-                #[inline(always)]
-                |[sum], [x]| [simd.add(sum, x)],
-            );
-            match unit.layout {
-                UnitLayout::Rows => sums[run] += simd.sum(sum),
-                UnitLayout::Blocks => {
-                    let sums = &mut sums[run * LANES..];
-                    store(simd, simd.add(load(simd, sums), sum), sums);
-                }
-            }
-        }
-    }
-}
-
-struct Normalize<'a> {
-    unit: &'a UnitNorm,
-    x: &'a [f32],
-    constants: UnitConstants<'a>,
-    y: &'a mut [f32],
-}
-
-impl Kernel for Normalize<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let Normalize { unit, x, constants: UnitConstants { mean, scale, bias }, y } = self;
-        let (runs, len) = unit.runs();
-        for run in 0..runs {
-            let [mean, scale, bias] =
-                [mean, scale, bias].map(|values| unit.constant(simd, values, run));
-            map(
-                simd,
-                [&x[run * len..][..len]],
-                &mut y[run * len..][..len],
-                #[inline(always)]
-                |[x]| simd.mul_add(simd.sub(x, mean), scale, bias),
-            );
-        }
-    }
-}
-
-struct Sums<'a> {
-    unit: &'a UnitNorm,
-    x: &'a [f32],
-    dy: &'a [f32],
-    mean: &'a [f32],
-    sums: &'a mut [f32],
-    products: &'a mut [f32],
-}
-
-impl Kernel for Sums<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let Sums { unit, x, dy, mean, sums, products } = self;
-        let (runs, len) = unit.runs();
-        for run in 0..runs {
-            let mean = unit.constant(simd, mean, run);
-            let [sum, product] = fold(
-                simd,
-                [x, dy].map(|values| &values[run * len..][..len]),
-                #[inline(always)]
-                |[sum, product], [x, dy]| {
-                    [simd.add(sum, dy), simd.mul_add(dy, simd.sub(x, mean), product)]
-                },
-            );
-            unit.put(simd, sum, run, sums);
-            unit.put(simd, product, run, products);
-        }
-    }
-}
-
-struct InputGradient<'a> {
-    unit: &'a UnitNorm,
-    x: &'a [f32],
-    gradient: UnitGradient<'a>,
-    negative_slope: f32,
-    dy: &'a mut [f32],
-    sums: &'a mut [f32],
-}
-
-impl Kernel for InputGradient<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let InputGradient { unit, x, gradient, negative_slope, dy, sums } = self;
-        let UnitGradient { mean, scale, average, steepness } = gradient;
-        let slope = simd.splat(negative_slope);
-        let (runs, len) = unit.runs();
-        for run in 0..runs {
-            let [mean, scale, average, steepness] =
-                [mean, scale, average, steepness].map(|values| unit.constant(simd, values, run));
-            let sloped = simd.mul(scale, slope);
-            let [sum] = update_fold(
-                simd,
-                [&x[run * len..][..len]],
-                [&mut dy[run * len..][..len]],
-                #[inline(always)]
-                |[sum], [x], [dy]| {
-                    let scale = simd.select(simd.gt(x, simd.zero()), scale, sloped);
-                    let distance = simd.mul(simd.sub(x, mean), steepness);
-                    let dx = simd.mul(scale, simd.sub(simd.sub(dy, average), distance));
-                    ([simd.add(sum, dx)], [dx])
-                },
-            );
-            unit.put(simd, sum, run, sums);
-        }
     }
 }

@@ -1,11 +1,9 @@
 //! Units in which images are missing: the last of a batch that is no multiple of 16.
 
-use super::unit::{UnitLayout, UnitNorm};
+use super::{OP, UnitLayout, UnitNorm};
 use crate::Error;
 use crate::moments::corrected;
 use crate::simd::{Isa, Kernel, LANE, LANES, Simd, fold, load, update_fold};
-
-const OP: &str = "batch normalisation of a unit";
 
 impl UnitNorm {
     /// [`UnitNorm::moments`] of the first `images` of 16 interleaved images.
