@@ -86,20 +86,30 @@ def ask(process, name, case, expected):
     return json.loads(answer)
 
 
+def answers(processes, case):
+    """The answers of all libraries that run the case, one after the other."""
+    found = {}
+    expected = None
+    for name, process in processes.items():
+        answer = ask(process, name, case, expected)
+        if "skipped" not in answer:
+            expected = expected or answer["output"]
+            found[name] = answer
+    return found
+
+
 def measure(commands, cases, counts, rounds):
     """Answers by case, number of threads and library."""
     results = {}
     for number in range(rounds):
         for threads in counts:
             processes = {name: start(command, threads) for name, command in commands.items()}
+            # A process that is still importing its library would take a core from the one that is timed. Who
+            # has answered has started.
+            answers(processes, cases[0])
             for case in cases:
                 print(f"round {number + 1}/{rounds}, {threads} thread(s): {case}", file=sys.stderr)
-                expected = None
-                for name, process in processes.items():
-                    answer = ask(process, name, case, expected)
-                    if "skipped" in answer:
-                        continue
-                    expected = expected or answer["output"]
+                for name, answer in answers(processes, case).items():
                     results.setdefault((case, threads), {}).setdefault(name, []).append(answer)
             for process in processes.values():
                 process.stdin.close()
