@@ -12,7 +12,7 @@ FIRST_SEED = 5
 
 def measured(options):
     """The program's lines, of as many seeds as there are rounds."""
-    program = build(ROOT / "benches/Cargo.toml", "time-to-accuracy")
+    program = build(ROOT / "benches/Cargo.toml", "example", "time-to-accuracy")
     threads = max(map(int, options.threads.split(",")))
     seeds = map(str, range(FIRST_SEED, FIRST_SEED + options.rounds))
     command, environment = pinned([program, "{}", *seeds], threads)

@@ -20,15 +20,15 @@ THREADS = {
 }
 
 
-def build(manifest, binary, **environment):
-    """Builds a program and says where it is."""
-    command = ["cargo", "build", "--release", "--manifest-path", manifest, "--bin", binary]
+def build(manifest, kind, name, **environment):
+    """Builds a program, a "bin" or an "example", and says where it is."""
+    command = ["cargo", "build", "--release", "--manifest-path", manifest, f"--{kind}", name]
     messages = subprocess.run(
         [*command, "--message-format", "json-render-diagnostics"],
         env=os.environ | environment, check=True, stdout=subprocess.PIPE, text=True,
     ).stdout.splitlines()
     made = (json.loads(line).get("executable") for line in messages)
-    return [path for path in made if path and pathlib.Path(path).stem == binary][-1]
+    return [path for path in made if path and pathlib.Path(path).stem == name][-1]
 
 
 def make_venv(path):
@@ -43,7 +43,7 @@ def make_venv(path):
 
 def libraries(options, wanted):
     """For each library that is wanted (all, if none is named), the command that starts it on {} threads."""
-    case = [build(ROOT / "benches/Cargo.toml", "case"), "{}", str(options.seconds)]
+    case = [build(ROOT / "benches/Cargo.toml", "example", "case"), "{}", str(options.seconds)]
     found = {"loupe": case}
     for tier in filter(None, options.tiers.split(",")):
         found[f"loupe {tier}"] = ["env", f"LOUPE_ISA={tier}", *case]
@@ -54,7 +54,7 @@ def libraries(options, wanted):
     if options.rust:
         # Some of the peers choose their instructions when they are compiled.
         flags = {"RUSTFLAGS": "-C target-cpu=native", "CARGO_TARGET_DIR": str(TARGET / "peers")}
-        peer = build(HERE / "rust/Cargo.toml", "peer", **flags)
+        peer = build(HERE / "rust/Cargo.toml", "bin", "peer", **flags)
         for name in subprocess.run([peer], check=True, capture_output=True, text=True).stdout.split():
             found[name] = [peer, name, "{}", str(options.seconds)]
     unknown = set(wanted) - set(found)

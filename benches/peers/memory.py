@@ -50,7 +50,7 @@ def unpack(folder):
 
 def measured(options, commands):
     """Rows as they are recorded."""
-    loupe, python = build(ROOT / "cli/Cargo.toml", "loupe"), commands["pytorch"][0]
+    loupe, python = build(ROOT / "cli/Cargo.toml", "bin", "loupe"), commands["pytorch"][0]
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     imported = [python, "-c", "import torch; torch.set_num_threads({})"]
     rows = []

@@ -1,8 +1,8 @@
 //! Fused blocks, normalisations and optimisers against the oracle.
 
+use super::dims;
 use crate::{Case, ConvShape, Direction, NormShape, Rule, signed};
 use loupe_engine::reference::compare::{Tolerance, check, widen};
-use loupe_engine::reference::conv2d::Conv2dDims;
 use loupe_engine::reference::optim::{Adam, Sgd};
 use loupe_engine::reference::{batch_norm, layer_norm, network as oracle};
 
@@ -16,19 +16,7 @@ fn compare(what: &str, output: &[f32], expected: &[f64]) -> Checked {
 
 pub(super) fn check_block(shape: &ConvShape, y: &[f32]) -> Checked {
     let [x, weight, bias, _] = shape.inputs().map(|values| widen(&values));
-    let ([inputs, outputs], [kernel, stride, padding]) = (shape.channels, shape.kernel);
-    let dims = Conv2dDims {
-        batch: 0,
-        in_channels: inputs,
-        height: shape.size[0],
-        width: shape.size[1],
-        out_channels: outputs,
-        kernel: [kernel; 2],
-        stride: [stride; 2],
-        padding: [padding; 2],
-        dilation: [1; 2],
-        groups: 1,
-    };
+    let (dims, outputs) = (dims(shape, 0), shape.channels[1]);
     let (scale, eps) = (vec![1.0; outputs], f64::from(Case::EPS));
     let layers = vec![
         oracle::Layer::Conv2d { dims, weight, bias: Some(bias.clone()) },

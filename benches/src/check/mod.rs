@@ -62,11 +62,11 @@ fn check_product([m, n, k]: [usize; 3], c: &[f32]) -> Result<(), String> {
     Ok(())
 }
 
-fn check_convolution(shape: &ConvShape, pass: Pass, output: &[f32]) -> Result<(), String> {
-    let [x, weight, bias, dy] = shape.inputs().map(|values| widen(&values));
+/// A convolution of so many images, as the oracle describes it.
+fn dims(shape: &ConvShape, batch: usize) -> Conv2dDims {
     let ([inputs, outputs], [kernel, stride, padding]) = (shape.channels, shape.kernel);
-    let dims = Conv2dDims {
-        batch: 1,
+    Conv2dDims {
+        batch,
         in_channels: inputs,
         height: shape.size[0],
         width: shape.size[1],
@@ -76,7 +76,12 @@ fn check_convolution(shape: &ConvShape, pass: Pass, output: &[f32]) -> Result<()
         padding: [padding; 2],
         dilation: [1; 2],
         groups: 1,
-    };
+    }
+}
+
+fn check_convolution(shape: &ConvShape, pass: Pass, output: &[f32]) -> Result<(), String> {
+    let [x, weight, bias, dy] = shape.inputs().map(|values| widen(&values));
+    let (dims, outputs) = (dims(shape, 1), shape.channels[1]);
     let last = |values: &[f64], len: usize| values[values.len() - len..].to_vec();
     let (image, y_len) = (last(&x, dims.input_len()), dims.output_len());
     let plane = y_len / outputs;
@@ -84,12 +89,12 @@ fn check_convolution(shape: &ConvShape, pass: Pass, output: &[f32]) -> Result<()
     let (len, terms, operands, compute): (usize, usize, [Vec<f64>; 2], Box<Compute<'_>>) =
         match pass {
             Pass::Forward => {
-                let terms = inputs * kernel * kernel + 1;
+                let terms = dims.in_channels * dims.kernel[0] * dims.kernel[1] + 1;
                 let forward = |bias: &[f64], [x, w]: [&[f64]; 2]| conv2d(&dims, x, w, Some(bias));
                 (dy.len(), terms, [image, weight], Box::new(forward))
             }
             Pass::Dx => {
-                let terms = outputs * kernel * kernel;
+                let terms = outputs * dims.kernel[0] * dims.kernel[1];
                 let backward =
                     |_: &[f64], [dy, w]: [&[f64]; 2]| conv2d_backward(&dims, &image, w, dy).input;
                 (x.len(), terms, [last(&dy, y_len), weight], Box::new(backward))

@@ -72,11 +72,9 @@ impl Kernel for Multiply<'_> {
                         out_stride: plane,
                         end,
                     };
-                    // SAFETY: a tap's row has `width` floats, of which `count` vectors from `at` on
-                    // are read; the number of every tap and result lies within x; a result's vector
-                    // lies within each of the `count` planes from `first` on. All this is asserted
-                    // for the last of each list. The bias and the
-                    // constants have `width` floats.
+                    // SAFETY: as asserted for the last of each list, rows of taps, bias and constants
+                    // have `width` floats, `count` vectors of them from `at` on; the numbers of taps
+                    // and results lie within x, results in each of `count` planes from `first` on.
                     unsafe { tile(simd, count, &t) };
                 }
                 vector += count;

@@ -2,7 +2,7 @@
 //! seed:
 //!
 //! ```sh
-//! cargo run --release -p loupe-benches --bin time-to-accuracy -- 2 5 6 7 8 9
+//! cargo run --release -p loupe-benches --example time-to-accuracy -- 2 5 6 7 8 9
 //! ```
 //!
 //! The first argument is the number of threads, the others are seeds. A seed decides on the initial weights

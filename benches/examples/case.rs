@@ -1,7 +1,7 @@
 //! Times loupe on cases whose names are given, or read from standard input a line each, and prints JSON:
 //!
 //! ```sh
-//! cargo run --release -p loupe-benches --bin case -- 2 1.5 "cnn train 64" "gemm 1024x1024x1024"
+//! cargo run --release -p loupe-benches --example case -- 2 1.5 "cnn train 64" "gemm 1024x1024x1024"
 //! ```
 //!
 //! The first argument is the number of threads, the second the seconds for each case. With `peak` as its only
