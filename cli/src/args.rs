@@ -1,5 +1,10 @@
-//! What can be typed.
+//! What can be typed: the list of commands, and what several of them take. What one command takes stands
+//! with the command.
 
+use crate::commands::bench::BenchArguments;
+use crate::commands::eval::EvalArguments;
+use crate::commands::explain::ExplainArguments;
+use crate::commands::train::TrainArguments;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -16,6 +21,21 @@ use std::path::PathBuf;
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,
+
+    #[command(flatten)]
+    pub(crate) verbosity: Verbosity,
+}
+
+/// How much is said on standard output.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Verbosity {
+    /// Print results only: no headlines, progress or hints
+    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+
+    /// Print details too
+    #[arg(long, short, global = true)]
+    pub(crate) verbose: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -43,89 +63,6 @@ pub(crate) enum Command {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct TrainArguments {
-    /// cnn, mlp, or a network file (.toml or .json)
-    #[arg(long, value_name = "NAME|FILE", default_value = "cnn")]
-    pub(crate) model: String,
-
-    /// Passes over the training digits; 0 leaves the initial weights
-    #[arg(long, value_name = "N", default_value_t = 3)]
-    pub(crate) epochs: usize,
-
-    /// Digits of a step
-    #[arg(long, value_name = "N", default_value = "1", value_parser = at_least_one)]
-    pub(crate) batch_size: NonZeroUsize,
-
-    /// Learning rate of Adam
-    #[arg(long, value_name = "RATE", default_value = "0.001", value_parser = learning_rate)]
-    pub(crate) lr: f64,
-
-    /// Seed of the initial weights and of the shuffling
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub(crate) seed: u64,
-
-    /// Take the digits of each epoch in random order instead of file order
-    #[arg(long)]
-    pub(crate) shuffle: bool,
-
-    /// Folder for the result; it must not hold one yet [default: runs/MODEL-N, the first N that is free]
-    #[arg(long, value_name = "DIR")]
-    pub(crate) out: Option<PathBuf>,
-
-    #[command(flatten)]
-    pub(crate) common: CommonArguments,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct EvalArguments {
-    /// A folder that `train` has written, or a safetensors file with PyTorch's names
-    pub(crate) weights: PathBuf,
-
-    /// cnn, mlp, or a network file (.toml or .json) [default: the network of the folder]
-    #[arg(long, value_name = "NAME|FILE")]
-    pub(crate) model: Option<String>,
-
-    /// Which digits
-    #[arg(long, value_enum, default_value_t = Split::Test)]
-    pub(crate) split: Split,
-
-    #[command(flatten)]
-    pub(crate) common: CommonArguments,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct BenchArguments {
-    /// Write JSON instead of a table
-    #[arg(long)]
-    pub(crate) json: bool,
-
-    /// How long to measure, about
-    #[arg(long, value_name = "S", default_value = "5", value_parser = seconds)]
-    pub(crate) seconds: f64,
-
-    #[command(flatten)]
-    pub(crate) threads: ThreadArguments,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ExplainArguments {
-    /// cnn, mlp, or a network file (.toml or .json)
-    #[arg(long, value_name = "NAME|FILE", default_value = "cnn")]
-    pub(crate) model: String,
-
-    /// Inputs of a step
-    #[arg(long, value_name = "N", default_value = "1", value_parser = at_least_one)]
-    pub(crate) batch_size: NonZeroUsize,
-
-    /// Write JSON instead of a table
-    #[arg(long)]
-    pub(crate) json: bool,
-
-    #[command(flatten)]
-    pub(crate) threads: ThreadArguments,
-}
-
-#[derive(Debug, Args)]
 pub(crate) struct CommonArguments {
     /// Folder of the four MNIST files, plain or .gz
     #[arg(long, value_name = "DIR", default_value = "data/mnist")]
@@ -148,7 +85,7 @@ pub(crate) enum Split {
     Test,
 }
 
-fn at_least_one(text: &str) -> Result<NonZeroUsize, &'static str> {
+pub(crate) fn at_least_one(text: &str) -> Result<NonZeroUsize, &'static str> {
     text.parse().map_err(|_| "expected a whole number of at least 1")
 }
 
@@ -158,12 +95,12 @@ fn thread_count(text: &str) -> Result<NonZeroUsize, &'static str> {
     count.ok_or("expected a whole number from 1 to 1024")
 }
 
-fn seconds(text: &str) -> Result<f64, &'static str> {
+pub(crate) fn seconds(text: &str) -> Result<f64, &'static str> {
     let seconds = text.parse().ok().filter(|seconds| *seconds > 0.0 && *seconds <= 3600.0);
     seconds.ok_or("expected a number above 0, at most 3600")
 }
 
-fn learning_rate(text: &str) -> Result<f64, &'static str> {
+pub(crate) fn learning_rate(text: &str) -> Result<f64, &'static str> {
     let usable = |rate: &f64| (*rate as f32).is_finite() && *rate as f32 > 0.0;
     let rate = text.parse().ok().filter(usable);
     rate.ok_or("expected a number above 0 that a 32-bit float holds")

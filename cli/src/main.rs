@@ -12,16 +12,18 @@ mod run_folder;
 
 use args::{Arguments, Command};
 use clap::Parser;
+use output::Output;
 use std::io::Write;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    let output = Output::new(arguments.verbosity);
     let result = match &arguments.command {
-        Command::Train(arguments) => commands::train::run(arguments),
-        Command::Eval(arguments) => commands::eval::run(arguments),
-        Command::Bench(arguments) => commands::bench::run(arguments),
-        Command::Explain(arguments) => commands::explain::run(arguments),
+        Command::Train(arguments) => commands::train::run(arguments, output),
+        Command::Eval(arguments) => commands::eval::run(arguments, output),
+        Command::Bench(arguments) => commands::bench::run(arguments, output),
+        Command::Explain(arguments) => commands::explain::run(arguments, output),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,18 +1,43 @@
 //! Writing to standard output, to which a reader may stop listening.
 
+use crate::args::Verbosity;
 use anyhow::{Context, Result};
 use std::fmt;
 use std::io::{Error, ErrorKind, Write};
 
 /// Standard output. When it cannot be written, work goes on in silence: a training that runs for its
 /// result must not be lost because nobody reads its progress.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Output {
+    verbosity: Verbosity,
     failure: Option<Error>,
 }
 
 impl Output {
-    /// Writes a line, unless an earlier one could not be written.
+    pub(crate) fn new(verbosity: Verbosity) -> Output {
+        Output { verbosity, failure: None }
+    }
+
+    /// Writes a line that tells of the work, unless `--quiet` was given.
+    pub(crate) fn note(&mut self, line: fmt::Arguments<'_>) {
+        if !self.verbosity.quiet {
+            self.line(line);
+        }
+    }
+
+    /// Writes a line that `--verbose` asks for.
+    pub(crate) fn detail(&mut self, line: fmt::Arguments<'_>) {
+        if self.verbosity.verbose {
+            self.line(line);
+        }
+    }
+
+    /// Whether `--quiet` was given.
+    pub(crate) fn quiet(&self) -> bool {
+        self.verbosity.quiet
+    }
+
+    /// Writes a line of the result, unless an earlier line could not be written.
     pub(crate) fn line(&mut self, line: fmt::Arguments<'_>) {
         if self.failure.is_none() {
             let mut stdout = std::io::stdout().lock();

@@ -3,12 +3,13 @@
 //! A file holds every trainable tensor and, for each batch normalisation, `running_mean`,
 //! `running_var` and `num_batches_tracked`, which is all that `load_state_dict(strict=True)` wants.
 
+use crate::files::write_atomically;
 use crate::network::Network;
 use crate::parameters::TensorInfo;
 use crate::spec::Layer;
 use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView, serialize};
 use std::collections::HashMap;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// A weights file that cannot be read, does not fit the network, or cannot be written.
@@ -147,18 +148,8 @@ impl Network {
     /// # Errors
     /// [`WeightsError::Write`].
     pub fn save_weights(&self, path: &Path) -> Result<(), WeightsError> {
-        let write = || {
-            let folder = match path.parent() {
-                Some(folder) if !folder.as_os_str().is_empty() => folder,
-                _ => Path::new("."),
-            };
-            let mut file = new_file(folder)?;
-            file.write_all(&self.weights())?;
-            file.as_file().sync_all()?;
-            file.persist(path)?;
-            Ok(())
-        };
-        write().map_err(|reason| WeightsError::Write { path: path.to_owned(), reason })
+        write_atomically(path, &self.weights())
+            .map_err(|reason| WeightsError::Write { path: path.to_owned(), reason })
     }
 
     /// Takes over the weights of the file `path`; see [`Network::load_weights`].
@@ -181,17 +172,6 @@ impl Network {
             .filter(|(_, layer)| matches!(layer, Layer::BatchNorm2d { .. }))
             .map(|(index, _)| format!("{index}.num_batches_tracked"))
     }
-}
-
-/// A temporary file that anyone may read whom the user's mask lets, like any other new file.
-fn new_file(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    let builder = {
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(std::fs::Permissions::from_mode(0o666))
-    };
-    builder.tempfile_in(folder)
 }
 
 fn view<'a>(dtype: Dtype, shape: &[usize], bytes: &'a [u8]) -> TensorView<'a> {

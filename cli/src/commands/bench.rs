@@ -1,11 +1,12 @@
 //! `loupe bench`
 
-use crate::args::BenchArguments;
+use crate::args::{ThreadArguments, seconds};
 use crate::data;
 use crate::machine::Machine;
 use crate::model::Model;
 use crate::output::Output;
 use anyhow::Result;
+use clap::Args;
 use loupe_engine::optim::AdamOptions;
 use loupe_engine::{Context, Threads};
 use loupe_model::{Loss, Network, Normalization, OptimizerOptions, Plan, Trainer};
@@ -18,7 +19,21 @@ const SLOT: Duration = Duration::from_millis(2);
 /// The fewest rounds that a median is taken of.
 const LEAST_ROUNDS: usize = 3;
 
-pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
+#[derive(Debug, Args)]
+pub(crate) struct BenchArguments {
+    /// Write JSON instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// How long to measure, about
+    #[arg(long, value_name = "S", default_value = "5", value_parser = seconds)]
+    pub(crate) seconds: f64,
+
+    #[command(flatten)]
+    pub(crate) threads: ThreadArguments,
+}
+
+pub(crate) fn run(arguments: &BenchArguments, mut output: Output) -> Result<()> {
     let cx = data::context(&arguments.threads)?;
     let machine = Machine::of(&cx);
     let mut measurements = prepare(&cx)?;
@@ -30,7 +45,6 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
         }
         rounds += 1;
     }
-    let mut output = Output::default();
     if arguments.json {
         let mut report = machine.to_json();
         report.insert("rounds".into(), rounds.into());

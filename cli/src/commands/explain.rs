@@ -1,21 +1,41 @@
 //! `loupe explain`
 
-use crate::args::ExplainArguments;
+use crate::args::{ThreadArguments, at_least_one};
 use crate::data;
 use crate::machine::Machine;
 use crate::model::Model;
 use crate::output::{Output, Thousands};
 use anyhow::{Context as _, Result};
+use clap::Args;
 use loupe_model::{
     ExplainOptions, Explanation, Layer, Loss, Memory, Network, Operation, OptimizerOptions, explain,
 };
 use serde_json::Value;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 /// Characters of a line, where that can be chosen.
 const WIDTH: usize = 100;
 
-pub(crate) fn run(arguments: &ExplainArguments) -> Result<()> {
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArguments {
+    /// cnn, mlp, or a network file (.toml or .json)
+    #[arg(long, value_name = "NAME|FILE", default_value = "cnn")]
+    pub(crate) model: String,
+
+    /// Inputs of a step
+    #[arg(long, value_name = "N", default_value = "1", value_parser = at_least_one)]
+    pub(crate) batch_size: NonZeroUsize,
+
+    /// Write JSON instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) threads: ThreadArguments,
+}
+
+pub(crate) fn run(arguments: &ExplainArguments, mut output: Output) -> Result<()> {
     let cx = data::context(&arguments.threads)?;
     let model = Model::named(&arguments.model)?;
     let network = Network::new(model.spec.clone(), 0)?;
@@ -34,7 +54,6 @@ pub(crate) fn run(arguments: &ExplainArguments) -> Result<()> {
     };
     let explanation = explain(&cx, network, &options)?;
     let machine = Machine::of(&cx);
-    let mut output = Output::default();
     if arguments.json {
         let mut report = machine.to_json();
         report.insert("model".into(), model.name.into());

@@ -1,22 +1,58 @@
 //! `loupe train`
 
 use super::print_scores;
-use crate::args::TrainArguments;
+use crate::args::{CommonArguments, at_least_one, learning_rate};
 use crate::data;
 use crate::model::Model;
 use crate::output::{Output, Thousands};
 use crate::run_folder::RunFolder;
 use anyhow::Result;
+use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use loupe_engine::Context;
 use loupe_engine::optim::AdamOptions;
 use loupe_model::data::{Dataset, Order, Split};
 use loupe_model::{Event, Loss, Network, OptimizerOptions, TrainOptions, Trainer, train};
+use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-pub(crate) fn run(arguments: &TrainArguments) -> Result<()> {
-    let mut output = Output::default();
+#[derive(Debug, Args)]
+pub(crate) struct TrainArguments {
+    /// cnn, mlp, or a network file (.toml or .json)
+    #[arg(long, value_name = "NAME|FILE", default_value = "cnn")]
+    pub(crate) model: String,
+
+    /// Passes over the training digits; 0 leaves the initial weights
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub(crate) epochs: usize,
+
+    /// Digits of a step
+    #[arg(long, value_name = "N", default_value = "1", value_parser = at_least_one)]
+    pub(crate) batch_size: NonZeroUsize,
+
+    /// Learning rate of Adam
+    #[arg(long, value_name = "RATE", default_value = "0.001", value_parser = learning_rate)]
+    pub(crate) lr: f64,
+
+    /// Seed of the initial weights and of the shuffling
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
+
+    /// Take the digits of each epoch in random order instead of file order
+    #[arg(long)]
+    pub(crate) shuffle: bool,
+
+    /// Folder for the result; it must not hold one yet [default: runs/MODEL-N, the first N that is free]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) common: CommonArguments,
+}
+
+pub(crate) fn run(arguments: &TrainArguments, mut output: Output) -> Result<()> {
     let cx = data::context(&arguments.common.threads)?;
     let model = Model::named(&arguments.model)?;
     let network = Network::new(model.spec.clone(), arguments.seed)?;
@@ -34,7 +70,13 @@ pub(crate) fn run(arguments: &TrainArguments) -> Result<()> {
     let mut trainer = Trainer::new(cx, network, Loss::Bce, OptimizerOptions::Adam(adam));
     let folder = RunFolder::create(arguments.out.as_deref(), &model)?;
 
-    output.line(format_args!("{}", headline(arguments, &model, &trainer)));
+    output.detail(format_args!(
+        "{} digits to learn from and {} to be judged by, of {}",
+        Thousands(training.len()),
+        Thousands(test.len()),
+        arguments.common.data.display()
+    ));
+    output.note(format_args!("{}", headline(arguments, &model, &trainer)));
     let trained = train_epochs(&mut trainer, &training, &options, &mut output)
         .and_then(|()| Ok(trainer.network().save_weights(&folder.weights())?));
     if let Err(error) = trained {
@@ -42,7 +84,7 @@ pub(crate) fn run(arguments: &TrainArguments) -> Result<()> {
         return Err(error);
     }
     print_scores(&mut output, trainer.context(), trainer.network(), &test)?;
-    output.line(format_args!("wrote {}", folder.path().display()));
+    output.note(format_args!("wrote {}", folder.path().display()));
     output.finish()
 }
 
@@ -53,10 +95,10 @@ fn train_epochs(
     options: &TrainOptions,
     output: &mut Output,
 ) -> Result<()> {
-    let mut progress = Progress::new(options);
+    let mut progress = Progress::new(options, output.quiet());
     train(trainer, data, options, |_, event| {
         if let Some(line) = progress.on(event) {
-            progress.bar.suspend(|| output.line(format_args!("{line}")));
+            progress.bar.suspend(|| output.note(format_args!("{line}")));
         }
         ControlFlow::Continue(())
     })?;
@@ -90,13 +132,17 @@ struct Progress {
 }
 
 impl Progress {
-    fn new(options: &TrainOptions) -> Progress {
+    fn new(options: &TrainOptions, quiet: bool) -> Progress {
         let style =
             ProgressStyle::with_template("{prefix} [{bar:30}] {percent:>3} %  {msg}  {eta} left")
                 .expect("the template is valid")
                 .progress_chars("=> ");
         // Hidden where standard error is no terminal.
-        let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr_with_hz(10));
+        let target = match quiet {
+            true => ProgressDrawTarget::hidden(),
+            false => ProgressDrawTarget::stderr_with_hz(10),
+        };
+        let bar = ProgressBar::with_draw_target(Some(0), target);
         bar.set_style(style);
         Progress { bar, epochs: options.epochs, started: Instant::now(), steps: 0, stride: 1 }
     }
