@@ -167,7 +167,7 @@ fn the_command_line() {
         ("train extra", ["'extra'", "unexpected argument", "Usage: loupe train"]),
         ("eval run --split half", ["'half'", "--split", "train, test"]),
         ("tran", ["'tran'", "a similar subcommand exists", "'train'"]),
-        ("", ["Usage: loupe <COMMAND>", "train", "eval"]),
+        ("", ["Usage: loupe [OPTIONS] <COMMAND>", "train", "eval"]),
     ] {
         sandbox.loupe(arguments).fails(2, &parts);
     }
