@@ -2,6 +2,7 @@
 
 use crate::data::DataError;
 use crate::spec::SpecError;
+use crate::training::CheckpointError;
 use crate::weights::WeightsError;
 
 /// Any error of this crate.
@@ -20,6 +21,9 @@ pub enum Error {
     /// A weights file that cannot be read, used or written.
     #[error(transparent)]
     Weights(#[from] WeightsError),
+    /// A checkpoint that cannot be resumed.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
     /// A plan was run with a network that it was not made for.
     #[error("the plan was made for a network of other layers")]
     OtherNetwork,

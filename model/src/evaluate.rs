@@ -62,7 +62,7 @@ pub fn evaluate(
 }
 
 /// The index of the largest output, the first of equals. NaN is never the largest.
-fn largest(row: &[f32]) -> usize {
+pub(crate) fn largest(row: &[f32]) -> usize {
     let mut best = 0;
     for (class, &value) in row.iter().enumerate() {
         if value > row[best] || row[best].is_nan() {

@@ -3,8 +3,8 @@
 //! A network goes through three forms. A [`NetworkSpec`] is a plain list of layers, as it stands in a
 //! file; its shapes are checked before anything is computed. A [`Network`] gives it values. A [`Plan`]
 //! is a network made ready for one batch size: buffers placed, neighbouring layers fused. A
-//! [`Trainer`] runs a plan forward and backward and moves the parameters; [`train()`] does so for whole
-//! epochs of a [`Dataset`](data::Dataset), and [`evaluate()`] counts what the network gets right.
+//! [`Trainer`] runs a plan forward and backward and moves the parameters; a [`Training`] does so for whole
+//! epochs of a [`Dataset`](data::Dataset), and can be saved and resumed at any step; [`evaluate()`] counts what the network gets right.
 //!
 //! Training on MNIST, as the tutorial does it (batch size 1, 3 epochs, file order):
 //!
@@ -12,8 +12,7 @@
 //! use loupe_engine::{Context, Threads};
 //! use loupe_model::data::{Split, open_mnist};
 //! use loupe_model::{Loss, Network, Normalization, OptimizerOptions, TrainOptions, Trainer};
-//! use loupe_model::{evaluate, nets, train};
-//! use std::ops::ControlFlow;
+//! use loupe_model::{Training, evaluate, nets};
 //! use std::path::Path;
 //!
 //! let folder = Path::new("data/mnist");
@@ -21,10 +20,11 @@
 //!
 //! let cx = Context::from_env(Threads::new(2)?)?;
 //! let network = Network::new(nets::mnist_cnn(), 0)?;
-//! let mut trainer = Trainer::new(cx.clone(), network, Loss::Bce, OptimizerOptions::default());
-//! train(&mut trainer, &digits, &TrainOptions::default(), |_, _| ControlFlow::Continue(()))?;
+//! let trainer = Trainer::new(cx.clone(), network, Loss::Bce, OptimizerOptions::default());
+//! let mut training = Training::new(trainer, &digits, None, TrainOptions::default())?;
+//! while training.step()?.is_some() {}
 //!
-//! let network = trainer.into_network();
+//! let network = training.into_network();
 //! let test = open_mnist(folder, Split::Test, None)?;
 //! let score = evaluate(&cx, &network, &test, Normalization::BatchStatistics)?;
 //! println!("{} of {}", score.correct, score.items);
@@ -50,8 +50,8 @@ mod optim;
 mod parameters;
 mod plan;
 mod spec;
-mod train;
 mod trainer;
+mod training;
 mod weights;
 
 pub use error::Error;
@@ -65,8 +65,11 @@ pub use optim::{Optimizer, OptimizerOptions};
 pub use parameters::TensorInfo;
 pub use plan::{Plan, PlanMemory};
 pub use spec::{Layer, NetworkSpec, SpecError};
-pub use train::{Event, TrainOptions, train};
 pub use trainer::Trainer;
+pub use training::{
+    Augmentation, CheckpointError, End, EpochRecord, History, Schedule, Scored, Step, TrainOptions,
+    Training,
+};
 pub use weights::WeightsError;
 
 /// Compiles the Rust examples of the README.

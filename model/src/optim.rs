@@ -14,6 +14,33 @@ pub enum OptimizerOptions {
     Sgd(SgdOptions),
 }
 
+impl OptimizerOptions {
+    /// The learning rate.
+    pub fn lr(&self) -> f64 {
+        match self {
+            OptimizerOptions::Adam(options) => options.lr,
+            OptimizerOptions::Sgd(options) => options.lr,
+        }
+    }
+
+    /// The same options with this learning rate.
+    pub fn with_lr(mut self, rate: f64) -> OptimizerOptions {
+        match &mut self {
+            OptimizerOptions::Adam(options) => options.lr = rate,
+            OptimizerOptions::Sgd(options) => options.lr = rate,
+        }
+        self
+    }
+
+    /// PyTorch's names of what the optimiser keeps for each parameter.
+    pub(crate) fn state_names(&self) -> &'static [&'static str] {
+        match self {
+            OptimizerOptions::Adam(_) => &["exp_avg", "exp_avg_sq"],
+            OptimizerOptions::Sgd(_) => &["momentum_buffer"],
+        }
+    }
+}
+
 impl Default for OptimizerOptions {
     fn default() -> OptimizerOptions {
         OptimizerOptions::Adam(AdamOptions::default())
@@ -24,6 +51,8 @@ impl Default for OptimizerOptions {
 #[derive(Clone, Debug)]
 pub struct Optimizer {
     options: OptimizerOptions,
+    /// The options with the learning rate of the next step.
+    now: OptimizerOptions,
     /// Steps taken.
     steps: u64,
     /// Adam's first moments, or the velocities of SGD.
@@ -40,12 +69,34 @@ impl Optimizer {
             OptimizerOptions::Sgd(_) => 0,
         };
         let (first, second) = (Buffer::zeros(len), Buffer::zeros(second));
-        Optimizer { options, steps: 0, first, second }
+        Optimizer { options, now: options, steps: 0, first, second }
     }
 
     /// The number of steps taken.
     pub fn steps(&self) -> u64 {
         self.steps
+    }
+
+    /// The options that it was made with.
+    pub fn options(&self) -> &OptimizerOptions {
+        &self.options
+    }
+
+    /// Sets the learning rate of the steps to come.
+    pub fn set_learning_rate(&mut self, rate: f64) {
+        self.now = self.options.with_lr(rate);
+    }
+
+    /// What it keeps for each parameter, in the order of [`OptimizerOptions::state_names`], and the number of
+    /// steps taken.
+    pub(crate) fn state_mut(&mut self) -> (impl Iterator<Item = &mut [f32]>, &mut u64) {
+        let buffers = [&mut *self.first, &mut *self.second];
+        (buffers.into_iter().filter(|buffer| !buffer.is_empty()), &mut self.steps)
+    }
+
+    /// As [`Optimizer::state_mut`].
+    pub(crate) fn state(&self) -> impl Iterator<Item = &[f32]> {
+        [&*self.first, &*self.second].into_iter().filter(|buffer| !buffer.is_empty())
     }
 
     /// Bytes of the state.
@@ -83,7 +134,7 @@ impl Optimizer {
         gradient: Gradient<'_>,
     ) -> Result<(), Error> {
         let first = &mut self.first[place.clone()];
-        match &self.options {
+        match &self.now {
             OptimizerOptions::Adam(options) => {
                 let (first_moment, second_moment) = (first, &mut self.second[place]);
                 let state = AdamState { parameters, gradient, first_moment, second_moment };

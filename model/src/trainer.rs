@@ -1,6 +1,7 @@
 //! One step of training: forward, loss, backward, update.
 
 use crate::Error;
+use crate::evaluate::largest;
 use crate::loss::Loss;
 use crate::network::Network;
 use crate::optim::{Optimizer, OptimizerOptions};
@@ -73,6 +74,50 @@ impl Trainer {
         self.network
     }
 
+    /// The optimiser's options, as they were given.
+    pub fn optimizer_options(&self) -> &OptimizerOptions {
+        self.optimizer.options()
+    }
+
+    /// The loss.
+    pub fn loss(&self) -> Loss {
+        self.loss
+    }
+
+    pub(crate) fn optimizer(&self) -> &Optimizer {
+        &self.optimizer
+    }
+
+    pub(crate) fn optimizer_mut(&mut self) -> &mut Optimizer {
+        &mut self.optimizer
+    }
+
+    /// Goes on with the values of `network`, which has the same layers.
+    pub(crate) fn set_network(&mut self, network: Network) {
+        debug_assert_eq!(network.spec(), self.network.spec());
+        self.network = network;
+        self.network.touch();
+    }
+
+    /// How many of the last step's outputs were largest for these labels.
+    pub(crate) fn correct(&self, labels: impl ExactSizeIterator<Item = u8>) -> usize {
+        let output = self.output();
+        let outputs = output.len() / labels.len().max(1);
+        let rows = output.chunks_exact(outputs.max(1)).zip(labels);
+        rows.filter(|(row, label)| largest(row) == usize::from(*label)).count()
+    }
+
+    /// Sets the learning rate of the steps to come.
+    pub fn set_learning_rate(&mut self, rate: f64) {
+        self.optimizer.set_learning_rate(rate);
+    }
+
+    /// The outputs `[N, outputs]` of the last step, before its update; empty before the first.
+    pub fn output(&self) -> &[f32] {
+        let last = self.prepared.iter().find(|prepared| Some(prepared.plan.batch()) == self.last);
+        last.map_or(&[], |last| last.plan.output())
+    }
+
     /// Instructions and threads.
     pub fn context(&self) -> &Context {
         &self.cx
@@ -99,7 +144,7 @@ impl Trainer {
     /// # Errors
     /// [`Error::Engine`] if a length does not fit the network or the loss cannot take the values,
     /// [`Error::Spec`] if there is one value per channel to normalise. The network is then unchanged,
-    /// but for running statistics.
+    /// but for running statistics. The same holds if the loss that is returned is not finite.
     pub fn step(&mut self, inputs: &[f32], targets: &[f32]) -> Result<f32, Error> {
         self.step_probed(inputs, targets, Probe::default())
     }
@@ -164,6 +209,9 @@ impl Trainer {
         let value = probe.time(What::Loss.of_all(), || {
             loss.evaluate(cx, outputs, output, targets, Some(gradient))
         })?;
+        if !value.is_finite() {
+            return Ok(value);
+        }
         plan.backward(cx, network, inputs, gradients, probe)?;
         let parameters = &mut network.parameters;
         let mut start = 0;

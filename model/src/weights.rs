@@ -5,9 +5,10 @@
 
 use crate::files::write_atomically;
 use crate::network::Network;
-use crate::parameters::TensorInfo;
 use crate::spec::Layer;
+use safetensors::View;
 use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView, serialize};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -66,8 +67,8 @@ pub enum WeightsError {
     Type {
         /// The tensor.
         name: String,
-        /// `F32`, or `I64` for `num_batches_tracked`.
-        expected: &'static str,
+        /// The type that is needed.
+        expected: String,
         /// The type in the file.
         found: String,
     },
@@ -84,21 +85,21 @@ pub enum WeightsError {
 impl Network {
     /// The weights as the bytes of a safetensors file.
     pub fn weights(&self) -> Vec<u8> {
-        let tracked = i64::try_from(self.batches_tracked).unwrap_or(i64::MAX).to_le_bytes();
-        let floats: Vec<(&TensorInfo, Vec<u8>)> = self
-            .tensors()
-            .chain(self.statistics())
-            .map(|(info, values)| (info, values.iter().flat_map(|v| v.to_le_bytes()).collect()))
-            .collect();
-        let mut views: Vec<(String, TensorView<'_>)> = floats
-            .iter()
-            .map(|(info, bytes)| (info.name.clone(), view(Dtype::F32, &info.shape, bytes)))
-            .collect();
-        for name in self.counter_names() {
-            views.push((name, view(Dtype::I64, &[], &tracked)));
-        }
         let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-        serialize(views, Some(metadata)).expect("names are unique and sizes fit memory")
+        serialize(self.stored(""), Some(metadata)).expect("names are unique and sizes fit memory")
+    }
+
+    /// Every tensor of a weights file, with `prefix` before its name.
+    pub(crate) fn stored(&self, prefix: &str) -> Vec<(String, Stored)> {
+        let tracked = i64::try_from(self.batches_tracked).unwrap_or(i64::MAX);
+        let floats = self.tensors().chain(self.statistics());
+        let floats = floats.map(|(info, values)| {
+            (format!("{prefix}{}", info.name), Stored::floats(&info.shape, values))
+        });
+        let counters = self.counter_names();
+        let counters =
+            counters.map(|name| (format!("{prefix}{name}"), Stored::integers(&[], &[tracked])));
+        floats.chain(counters).collect()
     }
 
     /// Takes over the weights of a safetensors file's `bytes`. It must hold this network's tensors and
@@ -108,38 +109,37 @@ impl Network {
     /// A [`WeightsError`] that names the tensor; the network is then unchanged.
     pub fn load_weights(&mut self, bytes: &[u8]) -> Result<(), WeightsError> {
         let file = SafeTensors::deserialize(bytes).map_err(WeightsError::Format)?;
-        let mut tensors: HashMap<String, TensorView<'_>> = file.tensors().into_iter().collect();
+        let mut tensors: Tensors<'_> = file.tensors().into_iter().collect();
+        let loaded = self.loaded("", &mut tensors)?;
+        none_left(&tensors)?;
+        *self = loaded;
+        Ok(())
+    }
+
+    /// This network with the values of the `tensors` that have `prefix` before their names; they are taken
+    /// out.
+    pub(crate) fn loaded(
+        &self,
+        prefix: &str,
+        tensors: &mut Tensors<'_>,
+    ) -> Result<Network, WeightsError> {
         let mut loaded = self.clone();
-        let infos = |tensors: &[TensorInfo]| tensors.to_vec();
-        for info in infos(&self.layout.parameters.tensors)
-            .into_iter()
-            .chain(infos(&self.layout.statistics.tensors))
-        {
-            let tensor = tensors.remove(&info.name).ok_or_else(|| WeightsError::Missing {
-                name: info.name.clone(),
-                shape: info.shape.clone(),
-            })?;
-            check(&info.name, &tensor, Dtype::F32, "F32", &info.shape)?;
+        let layout = &self.layout;
+        for info in layout.parameters.tensors.iter().chain(&layout.statistics.tensors) {
             let values = loaded.tensor_mut(&info.name).expect("the network has this tensor");
-            for (value, bytes) in values.iter_mut().zip(tensor.data().chunks_exact(4)) {
-                *value = f32::from_le_bytes(bytes.try_into().expect("four bytes"));
-            }
+            let name = format!("{prefix}{}", info.name);
+            take_floats(tensors, &name, &info.shape, values)?;
         }
         loaded.batches_tracked = 0;
         for name in self.counter_names() {
-            if let Some(tensor) = tensors.remove(&name) {
-                check(&name, &tensor, Dtype::I64, "I64", &[])?;
-                let bytes = tensor.data().try_into().expect("a scalar has eight bytes");
-                let count = i64::from_le_bytes(bytes);
-                loaded.batches_tracked = loaded.batches_tracked.max(count.max(0) as u64);
+            let name = format!("{prefix}{name}");
+            if tensors.contains_key(&name) {
+                let mut count = [0];
+                take_integers(tensors, &name, &[], &mut count)?;
+                loaded.batches_tracked = loaded.batches_tracked.max(count[0].max(0) as u64);
             }
         }
-        // The first by name, so that the message does not depend on the hash map.
-        if let Some((name, tensor)) = tensors.into_iter().min_by(|(a, _), (b, _)| a.cmp(b)) {
-            return Err(WeightsError::Unknown { name, shape: tensor.shape().to_vec() });
-        }
-        *self = loaded;
-        Ok(())
+        Ok(loaded)
     }
 
     /// Writes the weights to `path`: beside it first, then in its place, so that the file is always
@@ -174,20 +174,122 @@ impl Network {
     }
 }
 
-fn view<'a>(dtype: Dtype, shape: &[usize], bytes: &'a [u8]) -> TensorView<'a> {
-    TensorView::new(dtype, shape.to_vec(), bytes).expect("the bytes fill the shape")
+/// The tensors of a file by name.
+pub(crate) type Tensors<'a> = HashMap<String, TensorView<'a>>;
+
+/// A tensor that is to be written.
+pub(crate) struct Stored {
+    dtype: Dtype,
+    shape: Vec<usize>,
+    bytes: Vec<u8>,
 }
 
-fn check(
+impl Stored {
+    pub(crate) fn floats(shape: &[usize], values: &[f32]) -> Stored {
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        Stored { dtype: Dtype::F32, shape: shape.to_vec(), bytes }
+    }
+
+    pub(crate) fn doubles(shape: &[usize], values: &[f64]) -> Stored {
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        Stored { dtype: Dtype::F64, shape: shape.to_vec(), bytes }
+    }
+
+    pub(crate) fn integers(shape: &[usize], values: &[i64]) -> Stored {
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        Stored { dtype: Dtype::I64, shape: shape.to_vec(), bytes }
+    }
+}
+
+impl View for Stored {
+    fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Borrowed(&self.bytes)
+    }
+
+    fn data_len(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+/// Takes the tensor `name` out of `tensors` and writes its values to `out`.
+pub(crate) fn take_floats(
+    tensors: &mut Tensors<'_>,
     name: &str,
-    tensor: &TensorView<'_>,
-    dtype: Dtype,
-    type_name: &'static str,
     shape: &[usize],
+    out: &mut [f32],
 ) -> Result<(), WeightsError> {
+    let tensor = take(tensors, name, Dtype::F32, shape)?;
+    read(&tensor, out, f32::from_le_bytes);
+    Ok(())
+}
+
+/// As [`take_floats`].
+pub(crate) fn take_doubles(
+    tensors: &mut Tensors<'_>,
+    name: &str,
+    shape: &[usize],
+    out: &mut [f64],
+) -> Result<(), WeightsError> {
+    let tensor = take(tensors, name, Dtype::F64, shape)?;
+    read(&tensor, out, f64::from_le_bytes);
+    Ok(())
+}
+
+/// As [`take_floats`].
+pub(crate) fn take_integers(
+    tensors: &mut Tensors<'_>,
+    name: &str,
+    shape: &[usize],
+    out: &mut [i64],
+) -> Result<(), WeightsError> {
+    let tensor = take(tensors, name, Dtype::I64, shape)?;
+    read(&tensor, out, i64::from_le_bytes);
+    Ok(())
+}
+
+/// An error if a tensor has not been taken: the first by name, so that the message does not depend on the
+/// hash map.
+pub(crate) fn none_left(tensors: &Tensors<'_>) -> Result<(), WeightsError> {
+    match tensors.iter().min_by(|(a, _), (b, _)| a.cmp(b)) {
+        Some((name, tensor)) => {
+            Err(WeightsError::Unknown { name: name.clone(), shape: tensor.shape().to_vec() })
+        }
+        None => Ok(()),
+    }
+}
+
+fn read<T, const BYTES: usize>(
+    tensor: &TensorView<'_>,
+    out: &mut [T],
+    from_le_bytes: impl Fn([u8; BYTES]) -> T,
+) {
+    let (values, _) = tensor.data().as_chunks();
+    assert_eq!(values.len(), out.len(), "the room is that of the shape");
+    for (out, &bytes) in out.iter_mut().zip(values) {
+        *out = from_le_bytes(bytes);
+    }
+}
+
+fn take<'a>(
+    tensors: &mut Tensors<'a>,
+    name: &str,
+    dtype: Dtype,
+    shape: &[usize],
+) -> Result<TensorView<'a>, WeightsError> {
+    let tensor = tensors
+        .remove(name)
+        .ok_or_else(|| WeightsError::Missing { name: name.to_owned(), shape: shape.to_vec() })?;
     if tensor.dtype() != dtype {
-        let found = format!("{:?}", tensor.dtype());
-        return Err(WeightsError::Type { name: name.to_owned(), expected: type_name, found });
+        let [expected, found] = [dtype, tensor.dtype()].map(|dtype| format!("{dtype:?}"));
+        return Err(WeightsError::Type { name: name.to_owned(), expected, found });
     }
     if tensor.shape() != shape {
         return Err(WeightsError::Shape {
@@ -196,5 +298,5 @@ fn check(
             found: tensor.shape().to_vec(),
         });
     }
-    Ok(())
+    Ok(tensor)
 }

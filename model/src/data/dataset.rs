@@ -108,12 +108,41 @@ impl Dataset {
     /// [`DataError::Length`] if `out` is not as long as the images, [`DataError::Index`]; what then
     /// stands in `out` is unspecified.
     pub fn write_images(&self, indices: &[usize], out: &mut [f32]) -> Result<(), DataError> {
-        for (&index, out) in indices.iter().zip(rows("images", indices, self.pixels(), out)?) {
-            for (out, &byte) in out.iter_mut().zip(self.image(index)?) {
+        self.write_images_by(indices, out, |_, image, out| {
+            for (out, &byte) in out.iter_mut().zip(image) {
                 *out = f32::from(byte) / 255.0;
             }
+        })
+    }
+
+    /// `write(index, image[H, W], out[H, W])` for each image.
+    pub(crate) fn write_images_by(
+        &self,
+        indices: &[usize],
+        out: &mut [f32],
+        mut write: impl FnMut(usize, &[u8], &mut [f32]),
+    ) -> Result<(), DataError> {
+        for (&index, out) in indices.iter().zip(rows("images", indices, self.pixels(), out)?) {
+            write(index, self.image(index)?, out);
         }
         Ok(())
+    }
+
+    /// The images and labels with these indices, in this order, as a data set of their own.
+    ///
+    /// # Errors
+    /// [`DataError::Index`]; [`DataError::Nothing`] without any index.
+    pub fn select(&self, indices: &[usize]) -> Result<Dataset, DataError> {
+        if indices.is_empty() {
+            return Err(DataError::Nothing);
+        }
+        let mut images = Vec::with_capacity(indices.len() * self.pixels());
+        let mut labels = Vec::with_capacity(indices.len());
+        for &index in indices {
+            images.extend_from_slice(self.image(index)?);
+            labels.push(self.labels[index]);
+        }
+        Ok(Dataset { images: images.into(), labels: labels.into(), ..*self })
     }
 
     /// `out[i, c] = 1 if labels[indices[i]] = c, else 0` (one-hot).

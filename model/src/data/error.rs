@@ -62,6 +62,9 @@ pub enum DataError {
         /// The number of items.
         count: usize,
     },
+    /// A data set must hold an item.
+    #[error("a data set must hold at least one item")]
+    Nothing,
     /// A slice does not have the length that the items ask for.
     #[error("{what} must have {items} × {size} elements, found {found}")]
     Length {

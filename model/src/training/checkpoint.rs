@@ -1,0 +1,253 @@
+//! A training as the bytes of one safetensors file, and back.
+//!
+//! | tensors | what |
+//! |---|---|
+//! | `network.*` | parameters and running statistics, named as in a weights file |
+//! | `optimizer.*` | what the optimiser keeps for each parameter, by PyTorch's names |
+//! | `best.*` | the network of the best epoch, if there is one |
+//! | `history.losses` | f32, the loss of each step |
+//! | `history.epochs` | f64, a row for each epoch that is over |
+//! | `position`, `loss_sum` | where the training stands, and its sums over the epoch at hand |
+//!
+//! The order of the items and all random numbers follow from the options and the position, so there is no other
+//! random state. Of the options the file holds a description, by which those of a resumed training are
+//! judged.
+
+use super::{EpochRecord, History, Position, Scored, TrainOptions, Training};
+use crate::Error;
+use crate::data::{Dataset, Epoch};
+use crate::evaluate::Score;
+use crate::trainer::Trainer;
+use crate::weights::{
+    Stored, Tensors, WeightsError, none_left, take_doubles, take_floats, take_integers,
+};
+use safetensors::tensor::{SafeTensorError, SafeTensors, serialize};
+use std::collections::HashMap;
+
+const FORMAT: &str = "loupe checkpoint 1";
+/// Numbers of a row of `history.epochs`.
+const COLUMNS: usize = 10;
+
+/// A checkpoint that cannot be resumed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckpointError {
+    /// The bytes are no safetensors file.
+    #[error("not a safetensors file: {0}")]
+    Format(SafeTensorError),
+    /// A safetensors file that is no checkpoint, or one of another version.
+    #[error("a safetensors file, but not a {FORMAT}")]
+    Version,
+    /// The checkpoint is of a training with other options, network or data.
+    #[error("the checkpoint is of a training with {what} {saved}, not {given}")]
+    Other {
+        /// What differs.
+        what: &'static str,
+        /// In the checkpoint.
+        saved: String,
+        /// Of the training to be resumed.
+        given: String,
+    },
+    /// A tensor is missing or has another shape or type.
+    #[error(transparent)]
+    Tensor(#[from] WeightsError),
+    /// The numbers contradict each other.
+    #[error("the checkpoint contradicts itself: {what}")]
+    Inconsistent {
+        /// In which numbers.
+        what: &'static str,
+    },
+}
+
+impl<'d> Training<'d> {
+    /// All that is needed to resume this training, as the bytes of a safetensors file.
+    pub fn checkpoint(&self) -> Vec<u8> {
+        let Training { trainer, data, scored, position, history, best, .. } = self;
+        let mut tensors = trainer.network().stored("network.");
+        if let Some(best) = best {
+            tensors.extend(best.stored("best."));
+        }
+        let names = trainer.optimizer_options().state_names();
+        for (name, state) in names.iter().zip(trainer.optimizer().state()) {
+            tensors.extend(trainer.network().tensors().map(|(info, _)| {
+                let stored = Stored::floats(&info.shape, &state[info.range.clone()]);
+                (format!("optimizer.{}.{name}", info.name), stored)
+            }));
+        }
+        let History { losses, epochs } = history;
+        let rows: Vec<f64> = epochs.iter().flat_map(to_row).collect();
+        let &Position { epoch, step, loss_sum, correct, items } = position;
+        let steps = trainer.optimizer().steps();
+        let position = [epoch as u64, step as u64, correct as u64, items as u64, steps];
+        tensors.extend([
+            ("history.losses".to_owned(), Stored::floats(&[losses.len()], losses)),
+            ("history.epochs".to_owned(), Stored::doubles(&[epochs.len(), COLUMNS], &rows)),
+            ("position".to_owned(), Stored::integers(&[5], &position.map(|n| n as i64))),
+            ("loss_sum".to_owned(), Stored::doubles(&[], &[loss_sum])),
+        ]);
+        let described = description(trainer, data, *scored, &self.options);
+        let lines = described.map(|(what, text)| format!("{what}: {text}\n"));
+        // One entry: several would be written in a random order.
+        let metadata = HashMap::from([(FORMAT.to_owned(), lines.concat())]);
+        serialize(tensors, Some(metadata)).expect("names are unique and sizes fit memory")
+    }
+
+    /// The training that wrote the [checkpoint](Training::checkpoint) `bytes`. The other arguments are those
+    /// that it was [made](Training::new) with; of the options, epochs and patience may differ. What the
+    /// network and the optimiser of `trainer` hold does not matter.
+    ///
+    /// # Errors
+    /// [`Error::Checkpoint`], and as [`Training::new`].
+    pub fn resume(
+        trainer: Trainer,
+        data: &'d Dataset,
+        scored: Option<Scored<'d>>,
+        options: TrainOptions,
+        bytes: &[u8],
+    ) -> Result<Training<'d>, Error> {
+        let mut training = Training::new(trainer, data, scored, options)?;
+        training.restore(bytes)?;
+        Ok(training)
+    }
+
+    fn restore(&mut self, bytes: &[u8]) -> Result<(), CheckpointError> {
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(CheckpointError::Format)?;
+        let metadata = header.metadata().clone().unwrap_or_default();
+        let described = metadata.get(FORMAT).ok_or(CheckpointError::Version)?;
+        let given = description(&self.trainer, self.data, self.scored, &self.options);
+        for (line, (what, given)) in described.lines().zip(given) {
+            let saved = line.strip_prefix(what).and_then(|line| line.strip_prefix(": "));
+            if saved != Some(&given) {
+                let saved = saved.unwrap_or("none").to_owned();
+                return Err(CheckpointError::Other { what, saved, given });
+            }
+        }
+        let file = SafeTensors::deserialize(bytes).map_err(CheckpointError::Format)?;
+        let mut tensors: Tensors<'_> = file.tensors().into_iter().collect();
+        let network = self.trainer.network().loaded("network.", &mut tensors)?;
+        self.best = match tensors.keys().any(|name| name.starts_with("best.")) {
+            true => Some(network.loaded("best.", &mut tensors)?),
+            false => None,
+        };
+        let names = self.trainer.optimizer_options().state_names();
+        let (states, optimizer_steps) = self.trainer.optimizer_mut().state_mut();
+        for (name, state) in names.iter().zip(states) {
+            for (info, _) in network.tensors() {
+                let name = format!("optimizer.{}.{name}", info.name);
+                take_floats(&mut tensors, &name, &info.shape, &mut state[info.range.clone()])?;
+            }
+        }
+        let mut numbers = [0; 5];
+        take_integers(&mut tensors, "position", &[5], &mut numbers)?;
+        let inconsistent = |what| CheckpointError::Inconsistent { what };
+        let [epoch, step, correct, items, steps] = numbers.map(usize::try_from);
+        let usable = |n: Result<usize, _>| n.map_err(|_| inconsistent("its position is negative"));
+        *optimizer_steps = usable(steps)? as u64;
+        let [epoch, step, correct, items] =
+            [usable(epoch)?, usable(step)?, usable(correct)?, usable(items)?];
+        let mut loss_sum = [0.0];
+        take_doubles(&mut tensors, "loss_sum", &[], &mut loss_sum)?;
+        let batch = self.options.batch_size.get();
+        if step >= self.data.len().div_ceil(batch) || items != step * batch || correct > items {
+            return Err(inconsistent("its position is not in an epoch of this data set"));
+        }
+        let taken = epoch.checked_mul(self.data.len().div_ceil(batch)).map(|steps| steps + step);
+        self.position = Position { epoch, step, loss_sum: loss_sum[0], correct, items };
+        self.history = history(&mut tensors)?;
+        if Some(self.history.losses.len()) != taken || self.history.epochs.len() != epoch {
+            return Err(inconsistent("its history is not as long as the training"));
+        }
+        none_left(&tensors)?;
+        self.order = Epoch::new(self.options.order, self.data.len(), epoch as u64);
+        self.trainer.set_network(network);
+        self.find_end();
+        Ok(())
+    }
+}
+
+fn history(tensors: &mut Tensors<'_>) -> Result<History, CheckpointError> {
+    let len = |name: &str| tensors.get(name).and_then(|t| t.shape().first().copied()).unwrap_or(0);
+    let (steps, epochs) = (len("history.losses"), len("history.epochs"));
+    // Sizes of tensors that are in the file, if they are what they claim to be.
+    if steps.max(epochs.saturating_mul(COLUMNS)) > tensors_len(tensors) {
+        return Err(CheckpointError::Inconsistent { what: "its history is longer than the file" });
+    }
+    let mut losses = vec![0.0; steps];
+    take_floats(tensors, "history.losses", &[steps], &mut losses)?;
+    let mut rows = vec![0.0; epochs * COLUMNS];
+    take_doubles(tensors, "history.epochs", &[epochs, COLUMNS], &mut rows)?;
+    let (rows, _) = rows.as_chunks::<COLUMNS>();
+    Ok(History { losses, epochs: rows.iter().map(from_row).collect() })
+}
+
+/// Bytes of all tensors.
+fn tensors_len(tensors: &Tensors<'_>) -> usize {
+    tensors.values().map(|tensor| tensor.data().len()).sum()
+}
+
+/// NaN stands for a score that is not there.
+fn to_row(record: &EpochRecord) -> [f64; COLUMNS] {
+    let score = |score: Option<Score>| {
+        score.map_or([f64::NAN; 2], |score| [score.correct as f64, score.items as f64])
+    };
+    let [batch_correct, batch_items] = score(record.batch_statistics);
+    let [running_correct, running_items] = score(record.running_statistics);
+    let Score { correct, items } = record.training;
+    [
+        record.epoch as f64,
+        record.mean_loss,
+        correct as f64,
+        items as f64,
+        record.lr,
+        batch_correct,
+        batch_items,
+        running_correct,
+        running_items,
+        f64::from(u8::from(record.best)),
+    ]
+}
+
+fn from_row(row: &[f64; COLUMNS]) -> EpochRecord {
+    let score = |correct: f64, items: f64| {
+        (!correct.is_nan()).then_some(Score { correct: correct as usize, items: items as usize })
+    };
+    EpochRecord {
+        epoch: row[0] as usize,
+        mean_loss: row[1],
+        training: Score { correct: row[2] as usize, items: row[3] as usize },
+        lr: row[4],
+        batch_statistics: score(row[5], row[6]),
+        running_statistics: score(row[7], row[8]),
+        best: row[9] != 0.0,
+    }
+}
+
+/// What a training must have in common with the one that is resumed.
+fn description(
+    trainer: &Trainer,
+    data: &Dataset,
+    scored: Option<Scored<'_>>,
+    options: &TrainOptions,
+) -> [(&'static str, String); 9] {
+    let TrainOptions { batch_size, order, schedule, augmentation, judged_by, .. } = options;
+    let items = |data: &Dataset| {
+        let (len, height, width) = (data.len(), data.height(), data.width());
+        format!("{len} items of {height} × {width}, labels {:08x}", crc32fast::hash(data.labels()))
+    };
+    let scored = scored.filter(|scored| scored.selects);
+    [
+        ("network", format!("{:?}", trainer.network().spec())),
+        ("optimizer", format!("{:?}", trainer.optimizer_options())),
+        ("loss", format!("{:?}", trainer.loss())),
+        ("batch size", batch_size.to_string()),
+        ("order", format!("{order:?}")),
+        ("schedule", format!("{schedule:?}")),
+        ("augmentation", format!("{augmentation:?}")),
+        ("data", items(data)),
+        (
+            "validation",
+            scored
+                .map_or("none".to_owned(), |scored| format!("{}, {judged_by}", items(scored.data))),
+        ),
+    ]
+}
