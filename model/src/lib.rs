@@ -50,6 +50,7 @@ mod optim;
 mod parameters;
 mod plan;
 mod spec;
+pub mod trace;
 mod train;
 mod trainer;
 mod weights;
