@@ -140,11 +140,8 @@ impl<'a> Step<'a> {
                 let mut statistics = NormStatistics::zeros(dims.rows);
                 let mut inv_std = vec![0.0; dims.rows];
                 let affine = self.tensors().affine(&self.network.parameters);
-                let outputs = LayerNormOutputs {
-                    y,
-                    mean: &mut statistics.mean,
-                    inv_std: &mut inv_std,
-                };
+                let outputs =
+                    LayerNormOutputs { y, mean: &mut statistics.mean, inv_std: &mut inv_std };
                 layer_norm(cx, &dims, x, affine, outputs)?;
                 let rows = x.chunks_exact(dims.features).zip(&statistics.mean);
                 statistics.variance = rows.map(|(row, &mean)| variance(row, mean)).collect();

@@ -120,14 +120,21 @@ impl fmt::Display for NonFinite {
             let Range { min, max, mean, non_finite, .. } = range;
             write!(f, "\n  {:<26}", format!("{indent}{place}"))?;
             for value in [min, mean, max] {
-                match value.is_nan() {
-                    true => write!(f, "{:>12}", "–")?,
-                    false => write!(f, "{value:>12.3e}")?,
-                }
+                write!(f, "{:>12}", number(*value))?;
             }
             write!(f, "{non_finite:>12}")?;
         }
         Ok(())
+    }
+}
+
+/// Four decimals, or an exponent where they would say little; NaN is a range of no values.
+fn number(value: f32) -> String {
+    match value.abs() {
+        size if size.is_nan() => "–".into(),
+        0.0 => "0".into(),
+        1e-3..1e5 => format!("{value:.4}"),
+        _ => format!("{value:.3e}"),
     }
 }
 
