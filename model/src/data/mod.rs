@@ -16,6 +16,7 @@
 
 mod batches;
 mod cache;
+mod classes;
 mod dataset;
 mod error;
 mod file;
@@ -25,6 +26,7 @@ mod mapped;
 mod mnist;
 
 pub use batches::{Epoch, Order};
+pub use classes::read_class_names;
 pub use dataset::Dataset;
 pub use error::{DataError, Malformed};
 pub use grey::Grey;
