@@ -24,8 +24,8 @@ pub enum Error {
     /// A checkpoint that cannot be resumed.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// A plan was run with a network that it was not made for.
-    #[error("the plan was made for a network of other layers")]
+    /// A plan or a trace was used with a network that it was not made for.
+    #[error("the plan or trace was made for a network of other layers")]
     OtherNetwork,
     /// A data set that does not fit the network.
     #[error("the network {what} {network}, but the data set has {data}")]

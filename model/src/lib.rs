@@ -52,6 +52,7 @@ mod parameters;
 mod plan;
 mod spec;
 mod summary;
+pub mod trace;
 mod trainer;
 mod training;
 mod weights;

@@ -155,7 +155,8 @@ impl Dataset {
             images.extend_from_slice(self.image(index)?);
             labels.push(self.labels[index]);
         }
-        Ok(Dataset { images: images.into(), labels: labels.into(), ..*self })
+        let (images, labels) = (images.into(), labels.into());
+        Ok(Dataset { images, labels, names: self.names.clone(), ..*self })
     }
 
     /// `out[i, c] = 1 if labels[indices[i]] = c, else 0` (one-hot).

@@ -135,17 +135,8 @@ impl Plan {
 
     fn build(network: &Network, batch: usize, purpose: Purpose) -> Result<Plan, Error> {
         let spec = network.shared_spec();
-        let mut shapes = vec![spec.input.clone()];
-        shapes.extend(spec.shapes()?);
-        let longest = shapes.iter().map(|shape| shape.iter().product::<usize>()).max().unwrap_or(0);
-        // Every tensor of the batch fits a slice.
-        let fits = longest
-            .checked_mul(batch)
-            .and_then(|len| len.checked_mul(size_of::<f32>()))
-            .is_some_and(|bytes| isize::try_from(bytes).is_ok());
-        if batch == 0 || !fits {
-            return Err(SpecError::Batch { batch }.into());
-        }
+        let shapes = spec.shapes_between()?;
+        SpecError::check_batch(&shapes, batch)?;
         let body = match UnitPlan::new(network, &shapes, batch, purpose)? {
             Some(plan) => Body::Units(Box::new(plan)),
             None => Body::Layers(LayerPlan::new(network, shapes.clone(), batch, purpose)?),

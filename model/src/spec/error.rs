@@ -54,3 +54,18 @@ pub enum SpecError {
         batch: usize,
     },
 }
+
+impl SpecError {
+    /// Whether every tensor of a batch of inputs with these shapes fits a slice.
+    ///
+    /// # Errors
+    /// [`SpecError::Batch`]
+    pub(crate) fn check_batch(shapes: &[Vec<usize>], batch: usize) -> Result<(), SpecError> {
+        let longest = shapes.iter().map(|shape| shape.iter().product::<usize>()).max().unwrap_or(0);
+        let fits = longest
+            .checked_mul(batch)
+            .and_then(|len| len.checked_mul(size_of::<f32>()))
+            .is_some_and(|bytes| isize::try_from(bytes).is_ok());
+        if batch > 0 && fits { Ok(()) } else { Err(SpecError::Batch { batch }) }
+    }
+}

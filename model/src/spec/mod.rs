@@ -48,6 +48,13 @@ impl NetworkSpec {
         shapes::infer(self)
     }
 
+    /// The shape of one input before each layer, and behind the last.
+    pub(crate) fn shapes_between(&self) -> Result<Vec<Vec<usize>>, SpecError> {
+        let mut shapes = vec![self.input.clone()];
+        shapes.extend(self.shapes()?);
+        Ok(shapes)
+    }
+
     /// The error of the first batch normalisation that has a single value per channel in a batch of
     /// `batch`. `shapes` are those before each layer, and behind the last.
     pub(crate) fn one_value_per_channel(

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+pub(crate) mod problem;
+
 use flate2::read::GzDecoder;
 use loupe_engine::reference::compare::{Tolerance, assert_close};
 use loupe_engine::reference::conv2d::Conv2dDims;

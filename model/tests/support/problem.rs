@@ -1,0 +1,128 @@
+//! Random networks and what to try them on.
+
+use loupe_engine::conv::Conv2dOptions;
+use loupe_engine::reference::random::Random;
+use loupe_model::{Layer, Loss, Network, NetworkSpec};
+use proptest::prelude::*;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Problem {
+    pub(crate) spec: NetworkSpec,
+    pub(crate) batch: usize,
+    pub(crate) loss: Loss,
+    pub(crate) seed: u64,
+}
+
+impl Problem {
+    /// The network with random values, and a batch of inputs and targets.
+    pub(crate) fn values(&self) -> (Network, Vec<f32>, Vec<f32>) {
+        let mut random = Random::new(self.seed);
+        let mut network = Network::new(self.spec.clone(), self.seed).unwrap();
+        // Normalisations start as the identity, where errors in their gradients could hide.
+        let constant = |values: &[f32]| values.len() > 1 && values.iter().all(|v| *v == values[0]);
+        let norms = network.tensors().filter(|(_, values)| constant(values));
+        let names: Vec<_> = norms.map(|(info, _)| info.name.clone()).collect();
+        for name in &names {
+            let tensor = network.tensor_mut(name).unwrap();
+            tensor.iter_mut().for_each(|w| *w += random.uniform(-0.3, 0.3) as f32);
+        }
+        let input_len = self.batch * self.spec.input_len().unwrap();
+        let x = random.uniform_f32(input_len, -1.0, 1.0);
+        let targets = self.targets(&mut random);
+        (network, x, targets)
+    }
+
+    /// One-hot rows for classification, any numbers for MSE.
+    fn targets(&self, random: &mut Random) -> Vec<f32> {
+        let outputs = self.spec.output_len().unwrap();
+        if self.loss == Loss::Mse {
+            return random.uniform_f32(self.batch * outputs, -2.0, 2.0);
+        }
+        let mut targets = vec![0.0; self.batch * outputs];
+        for row in targets.chunks_mut(outputs) {
+            row[random.below(outputs)] = 1.0;
+        }
+        targets
+    }
+}
+
+/// Added to variances: so much that a kernel of small weights does not make gradients of large terms
+/// that cancel.
+const EPS: f32 = 0.1;
+
+fn batch_norm(num_features: usize) -> Layer {
+    Layer::BatchNorm2d { num_features, eps: EPS, momentum: 0.1 }
+}
+
+/// A small network with every layer: a convolution of any geometry, an activation, a normalisation
+/// or none, another convolution or none, and a linear layer.
+pub(crate) fn problems() -> impl Strategy<Value = Problem> {
+    let pair = |range: std::ops::Range<usize>| [range.clone(), range];
+    let conv = (1_usize..3, 1_usize..3, 1_usize..4, pair(1..4), pair(1..3), pair(0..2), pair(1..3));
+    let rest = (0..4, 0..4, any::<[bool; 2]>(), pair(1..6), 1_usize..7, 0_usize..4, any::<u64>());
+    (conv, rest).prop_map(|(conv, rest)| {
+        let (groups, inputs, outputs, kernel_size, stride, padding, dilation) = conv;
+        let (activation, norm, [bias, second], extra, batch, loss, seed) = rest;
+        // Sixteen images are interleaved, and so are those that are left.
+        let batch = match batch {
+            5 => 21,
+            6 => 16,
+            _ => batch,
+        };
+        let options = Conv2dOptions {
+            in_channels: groups * inputs,
+            out_channels: groups * outputs,
+            kernel_size,
+            stride,
+            padding,
+            dilation,
+            groups,
+        };
+        let size = [0, 1].map(|axis| dilation[axis] * (kernel_size[axis] - 1) + 1 + extra[axis]);
+        let input = vec![options.in_channels, size[0], size[1]];
+        let mut layers = vec![Layer::conv2d(options)];
+        if let Layer::Conv2d { bias: has_bias, .. } = &mut layers[0] {
+            *has_bias = bias;
+        }
+        match activation {
+            0 => layers.push(Layer::LeakyReLU { negative_slope: 0.1 }),
+            // Not taken in by the convolution: its sign is not that of its input.
+            1 => layers.push(Layer::LeakyReLU { negative_slope: -0.2 }),
+            2 => layers.push(Layer::ReLU {}),
+            _ => {}
+        }
+        let shape = NetworkSpec { input: input.clone(), layers: layers.clone() }
+            .shapes()
+            .unwrap()
+            .pop()
+            .unwrap();
+        let values = batch * shape[1] * shape[2];
+        match norm {
+            // Two values per channel are ±1 whatever they were, so their gradients vanish.
+            0 if values > 2 => layers.push(batch_norm(shape[0])),
+            1 if values > 2 => {
+                layers.push(Layer::Sigmoid {});
+                layers.push(batch_norm(shape[0]));
+            }
+            2 if shape[2] > 2 => {
+                layers.push(Layer::LayerNorm { normalized_shape: vec![shape[2]], eps: EPS });
+            }
+            _ => {}
+        }
+        let mut features: usize = shape.iter().product();
+        if second {
+            // Padding is 0 behind a normalisation too.
+            let (kernel_size, padding) = ([2, 2], [1, 1]);
+            let options = Conv2dOptions { padding, ..Conv2dOptions::new(shape[0], 2, kernel_size) };
+            layers.push(Layer::conv2d(options));
+            features = 2 * (shape[1] + 1) * (shape[2] + 1);
+        }
+        layers.push(Layer::view(&[features]));
+        layers.push(Layer::Linear { in_features: features, out_features: 5, bias });
+        let loss = [Loss::Bce, Loss::BceWithLogits, Loss::Mse, Loss::CrossEntropy][loss];
+        if loss == Loss::Bce {
+            layers.push(Layer::Sigmoid {});
+        }
+        Problem { spec: NetworkSpec { input, layers }, batch, loss, seed }
+    })
+}
