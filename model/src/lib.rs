@@ -77,8 +77,8 @@ pub use spec::{Layer, NetworkSpec, SpecError};
 pub use summary::{LayerSummary, Summary};
 pub use trainer::Trainer;
 pub use training::{
-    Augmentation, CheckpointError, End, EpochRecord, History, Schedule, Scored, Step, TrainOptions,
-    Training,
+    Augmentation, CheckpointError, Diagnosis, End, EpochRecord, History, Schedule, Scored, Step,
+    TrainOptions, Training,
 };
 pub use weights::WeightsError;
 

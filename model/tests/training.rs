@@ -162,6 +162,15 @@ fn a_step_without_a_finite_loss_is_not_taken() {
         }
     };
     assert_eq!(training.network().weights(), before);
+
+    // The step before had a finite loss, but moved the parameters too far.
+    let diagnosis = training.diagnose().unwrap().unwrap();
+    assert_eq!((diagnosis.epoch, diagnosis.lr), (1, 1e38));
+    assert!(diagnosis.step <= training.position().1 + 1);
+    let text = diagnosis.to_string();
+    let start = format!("step {} of epoch 1 (learning rate 1", diagnosis.step);
+    assert!(text.starts_with(&start), "{text}");
+    assert!(text.contains("layer 1, Linear(784, 200)"), "{text}");
 }
 
 #[test]

@@ -13,9 +13,11 @@
 //! random state. Of the options the file holds a description, by which those of a resumed training are
 //! judged.
 
+use super::batches::Batches;
+use super::diagnose::Retained;
 use super::{EpochRecord, History, Position, Scored, TrainOptions, Training};
 use crate::Error;
-use crate::data::{Dataset, Epoch};
+use crate::data::Dataset;
 use crate::evaluate::Score;
 use crate::trainer::Trainer;
 use crate::weights::{
@@ -62,7 +64,7 @@ pub enum CheckpointError {
 impl<'d> Training<'d> {
     /// All that is needed to resume this training, as the bytes of a safetensors file.
     pub fn checkpoint(&self) -> Vec<u8> {
-        let Training { trainer, data, scored, position, history, best, .. } = self;
+        let Training { trainer, batches, scored, position, history, best, .. } = self;
         let mut tensors = trainer.network().stored("network.");
         if let Some(best) = best {
             tensors.extend(best.stored("best."));
@@ -85,7 +87,7 @@ impl<'d> Training<'d> {
             ("position".to_owned(), Stored::integers(&[5], &position.map(|n| n as i64))),
             ("loss_sum".to_owned(), Stored::doubles(&[], &[loss_sum])),
         ]);
-        let described = description(trainer, data, *scored, &self.options);
+        let described = description(trainer, batches, *scored);
         let lines = described.map(|(what, text)| format!("{what}: {text}\n"));
         // One entry: several would be written in a random order.
         let metadata = HashMap::from([(FORMAT.to_owned(), lines.concat())]);
@@ -114,7 +116,7 @@ impl<'d> Training<'d> {
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(CheckpointError::Format)?;
         let metadata = header.metadata().clone().unwrap_or_default();
         let described = metadata.get(FORMAT).ok_or(CheckpointError::Version)?;
-        let given = description(&self.trainer, self.data, self.scored, &self.options);
+        let given = description(&self.trainer, &self.batches, self.scored);
         for (line, (what, given)) in described.lines().zip(given) {
             let saved = line.strip_prefix(what).and_then(|line| line.strip_prefix(": "));
             if saved != Some(&given) {
@@ -140,26 +142,28 @@ impl<'d> Training<'d> {
         let mut numbers = [0; 5];
         take_integers(&mut tensors, "position", &[5], &mut numbers)?;
         let inconsistent = |what| CheckpointError::Inconsistent { what };
-        let [epoch, step, correct, items, steps] = numbers.map(usize::try_from);
+        let [epoch, step, correct, items, taken] = numbers.map(usize::try_from);
         let usable = |n: Result<usize, _>| n.map_err(|_| inconsistent("its position is negative"));
-        *optimizer_steps = usable(steps)? as u64;
+        *optimizer_steps = usable(taken)? as u64;
         let [epoch, step, correct, items] =
             [usable(epoch)?, usable(step)?, usable(correct)?, usable(items)?];
         let mut loss_sum = [0.0];
         take_doubles(&mut tensors, "loss_sum", &[], &mut loss_sum)?;
-        let batch = self.options.batch_size.get();
-        if step >= self.data.len().div_ceil(batch) || items != step * batch || correct > items {
+        let batch = self.batches.options.batch_size.get();
+        let steps = self.batches.steps();
+        if step >= steps || items != step * batch || correct > items {
             return Err(inconsistent("its position is not in an epoch of this data set"));
         }
-        let taken = epoch.checked_mul(self.data.len().div_ceil(batch)).map(|steps| steps + step);
+        let taken = epoch.checked_mul(steps).map(|steps| steps + step);
         self.position = Position { epoch, step, loss_sum: loss_sum[0], correct, items };
         self.history = history(&mut tensors)?;
         if Some(self.history.losses.len()) != taken || self.history.epochs.len() != epoch {
             return Err(inconsistent("its history is not as long as the training"));
         }
         none_left(&tensors)?;
-        self.order = Epoch::new(self.options.order, self.data.len(), epoch as u64);
+        self.order = self.batches.order(epoch);
         self.trainer.set_network(network);
+        self.retained = Retained::of(&self.trainer, [epoch, step]);
         self.find_end();
         Ok(())
     }
@@ -225,11 +229,10 @@ fn from_row(row: &[f64; COLUMNS]) -> EpochRecord {
 /// What a training must have in common with the one that is resumed.
 fn description(
     trainer: &Trainer,
-    data: &Dataset,
+    batches: &Batches<'_>,
     scored: Option<Scored<'_>>,
-    options: &TrainOptions,
 ) -> [(&'static str, String); 9] {
-    let TrainOptions { batch_size, order, schedule, augmentation, judged_by, .. } = options;
+    let TrainOptions { batch_size, order, schedule, augmentation, judged_by, .. } = batches.options;
     let items = |data: &Dataset| {
         let (len, height, width) = (data.len(), data.height(), data.width());
         format!("{len} items of {height} × {width}, labels {:08x}", crc32fast::hash(data.labels()))
@@ -243,7 +246,7 @@ fn description(
         ("order", format!("{order:?}")),
         ("schedule", format!("{schedule:?}")),
         ("augmentation", format!("{augmentation:?}")),
-        ("data", items(data)),
+        ("data", items(batches.data)),
         (
             "validation",
             scored

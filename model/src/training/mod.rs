@@ -2,7 +2,9 @@
 //! anywhere.
 
 mod augment;
+mod batches;
 mod checkpoint;
+mod diagnose;
 mod history;
 mod options;
 mod schedule;
@@ -10,6 +12,7 @@ mod trigonometry;
 
 pub use augment::Augmentation;
 pub use checkpoint::CheckpointError;
+pub use diagnose::Diagnosis;
 pub use history::{EpochRecord, History};
 pub use options::{Scored, TrainOptions};
 pub use schedule::Schedule;
@@ -21,6 +24,8 @@ use crate::network::Network;
 use crate::normalization::Normalization;
 use crate::spec::SpecError;
 use crate::trainer::Trainer;
+use batches::Batches;
+use diagnose::{RETAINED_EVERY, Retained};
 
 /// A training in progress. Each call of [`Training::step`] takes one step, so the caller decides when to look,
 /// to save and to stop.
@@ -49,14 +54,15 @@ use crate::trainer::Trainer;
 #[derive(Debug)]
 pub struct Training<'d> {
     trainer: Trainer,
-    options: TrainOptions,
-    data: &'d Dataset,
+    batches: Batches<'d>,
     scored: Option<Scored<'d>>,
     /// Of the epoch at hand.
     order: Epoch,
     position: Position,
     history: History,
     best: Option<Network>,
+    /// The beginning of the steps that [`Training::diagnose`] takes again.
+    retained: Retained,
     end: Option<End>,
 }
 
@@ -124,12 +130,13 @@ impl<'d> Training<'d> {
         if let Some(scored) = &scored {
             check_fit(trainer.network(), scored.data)?;
         }
+        let batches = Batches { data, options };
         let mut training = Training {
+            retained: Retained::of(&trainer, [0, 0]),
             trainer,
-            data,
+            batches,
             scored,
-            order: Epoch::new(options.order, data.len(), 0),
-            options,
+            order: batches.order(0),
             position: Position::default(),
             history: History::default(),
             best: None,
@@ -161,7 +168,7 @@ impl<'d> Training<'d> {
 
     /// Epochs, batch size and the rest.
     pub fn options(&self) -> &TrainOptions {
-        &self.options
+        &self.batches.options
     }
 
     /// Losses and scores so far.
@@ -171,7 +178,7 @@ impl<'d> Training<'d> {
 
     /// Steps of an epoch.
     pub fn steps_per_epoch(&self) -> usize {
-        self.data.len().div_ceil(self.options.batch_size.get())
+        self.batches.steps()
     }
 
     /// Epochs that are over, and steps taken in the one at hand.
@@ -195,28 +202,20 @@ impl<'d> Training<'d> {
         }
         let steps = self.steps_per_epoch();
         let Position { epoch, step, .. } = self.position;
-        let Training { trainer, options, data, order, .. } = self;
-        let lr = options.schedule.rate(
-            trainer.optimizer_options().lr(),
-            [epoch, step],
-            [options.epochs, steps],
-        );
+        if step % RETAINED_EVERY == 0 {
+            self.retained = Retained::of(&self.trainer, [epoch, step]);
+        }
+        let Training { trainer, batches, order, .. } = self;
+        let lr = batches.rate(trainer.optimizer_options().lr(), [epoch, step]);
         trainer.set_learning_rate(lr);
-        let start = step * options.batch_size.get();
-        let items = &order.indices()[start..];
-        let items = &items[..items.len().min(options.batch_size.get())];
-        let augmentation = options.augmentation;
+        let items = batches.items(order, step);
         let loss = trainer.step_with(items.len(), |images, targets| {
-            match augmentation.is_none() {
-                true => data.write_images(items, images)?,
-                false => augmentation.write_images(data, items, epoch, images)?,
-            }
-            Ok(data.write_targets(items, targets)?)
+            batches.write(items, epoch, images, targets)
         })?;
         if !loss.is_finite() {
             return Err(Error::NonFiniteLoss { epoch: epoch + 1, step: step + 1, loss });
         }
-        let correct = trainer.correct(items.iter().map(|&item| data.labels()[item]));
+        let correct = trainer.correct(items.iter().map(|&item| batches.data.labels()[item]));
         let items = items.len();
         self.position.step += 1;
         self.position.loss_sum += f64::from(loss) * items as f64;
@@ -251,7 +250,7 @@ impl<'d> Training<'d> {
                 true => defined(score(Normalization::BatchStatistics))?,
                 false => None,
             };
-            let judged = |record: &EpochRecord| record.score(self.options.judged_by);
+            let judged = |record: &EpochRecord| record.score(self.batches.options.judged_by);
             let before =
                 self.history.epochs.iter().filter_map(judged).map(|score| score.correct).max();
             record.best = selects && judged(&record).map(|score| score.correct) > before;
@@ -261,15 +260,15 @@ impl<'d> Training<'d> {
         }
         self.history.epochs.push(record);
         self.position = Position { epoch: epoch + 1, ..Position::default() };
-        self.order = Epoch::new(self.options.order, self.data.len(), epoch as u64 + 1);
+        self.order = self.batches.order(epoch + 1);
         self.find_end();
         Ok(record)
     }
 
     fn find_end(&mut self) {
-        let patience = self.options.patience.map_or(usize::MAX, |epochs| epochs.get());
+        let patience = self.batches.options.patience.map_or(usize::MAX, |epochs| epochs.get());
         let selects = self.scored.is_some_and(|scored| scored.selects);
-        self.end = if self.position.epoch >= self.options.epochs {
+        self.end = if self.position.epoch >= self.batches.options.epochs {
             Some(End::Epochs)
         } else if selects && self.history.epochs_since_best() >= patience {
             Some(End::Patience)
