@@ -2,6 +2,7 @@
 //!
 //! Nothing here reads arguments or files. What is drawn follows from the data alone.
 
+mod chart;
 mod colour;
 mod drawing;
 mod grid;
@@ -12,7 +13,9 @@ mod terminal;
 mod text;
 mod values;
 
+pub(crate) use chart::{Curve, LossChart, RunCurves, confusion, curves, loss_chart};
 pub(crate) use colour::Colour;
+pub(crate) use drawing::Drawing;
 pub(crate) use grid::{Tile, grid};
 pub(crate) use rgb::Rgb;
 pub(crate) use terminal::{colour, terminal, terminal_signed};
