@@ -18,18 +18,16 @@ use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-/// What the exit status says.
+/// When the program ends with which status.
 pub(crate) const EXIT_STATUS: [(u8, &str); 3] =
-    [(0, "all went well"), (1, "an error"), (2, "a wrong command line")];
+    [(0, "if all went well"), (1, "after an error"), (2, "if the command line is wrong")];
 
 /// Trains and scores small convolutional networks on the CPU.
 #[derive(Debug, Parser)]
 #[command(
     version,
     about,
-    after_help = "Exit status: 0 if all went well, 1 after an error, 2 if the command line is wrong.\n\
-                  LOUPE_ISA=portable|avx2|avx512 chooses the CPU instructions; the default is the \
-                  best that the CPU has."
+    after_help = after_help()
 )]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -49,6 +47,15 @@ pub(crate) struct Verbosity {
     /// Print details too
     #[arg(long, short, global = true)]
     pub(crate) verbose: bool,
+}
+
+fn after_help() -> String {
+    let statuses = EXIT_STATUS.map(|(status, when)| format!("{status} {when}"));
+    format!(
+        "Exit status: {}.\nLOUPE_ISA=portable|avx2|avx512 chooses the CPU instructions; the default is the \
+         best that the CPU has.",
+        statuses.join(", ")
+    )
 }
 
 #[derive(Debug, Subcommand)]

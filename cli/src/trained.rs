@@ -10,7 +10,7 @@ use std::path::Path;
 /// A network with trained values.
 #[derive(Debug)]
 pub(crate) struct Trained {
-    /// What `--model` or the name of the network's file calls it.
+    /// What the run folder, `--model` or the name of the network's file calls it.
     pub(crate) name: String,
     pub(crate) network: Network,
     /// The names of the classes, if the run has kept them.
@@ -47,7 +47,9 @@ impl Trained {
                 );
             }
         }
-        Ok(Trained { name: model.name, network, classes })
+        let named = path.file_name().filter(|_| path.is_dir());
+        let name = named.map_or(model.name, |name| name.to_string_lossy().into_owned());
+        Ok(Trained { name, network, classes })
     }
 
     /// The names of the classes of `data`, which fits the network: those that the run has kept, else those of

@@ -132,7 +132,10 @@ fn classes_are_scored_one_by_one() {
         for (class, of) in mode["classes"].as_array().unwrap().iter().enumerate() {
             let row: u64 = (0..10).map(|other| count(&confusion[class], other)).sum();
             let column: u64 = confusion.iter().map(|row| count(row, class)).sum();
-            assert_eq!((of["items"].as_u64(), of["predictions"].as_u64()), (Some(row), Some(column)));
+            assert_eq!(
+                (of["items"].as_u64(), of["predictions"].as_u64()),
+                (Some(row), Some(column))
+            );
             assert_eq!(of["precision"].is_null(), column == 0, "{of}");
             let precision = of["precision"].as_f64().map_or("–".into(), |p| format!("{p:.4}"));
             let start = format!("{class} ");
@@ -161,7 +164,8 @@ fn one_way_of_normalising_can_be_chosen() {
 fn the_most_wrong_items_are_listed() {
     let sandbox = Sandbox::new();
     learnt(&sandbox);
-    let report = json(&sandbox.loupe("eval run --json --mistakes 3 --statistics running").succeeds());
+    let report =
+        json(&sandbox.loupe("eval run --json --mistakes 3 --statistics running").succeeds());
     let mistakes = report["scores"][0]["mistakes"].as_array().unwrap();
     assert_eq!(mistakes.len(), 3);
     let labels = sandbox.read("data/mnist/t10k-labels-idx1-ubyte");

@@ -74,7 +74,9 @@ fn what_cannot_be_exported() {
     sandbox.loupe(&format!("{onnx} --format onnx")).fails(2, &["'onnx'", "safetensors"]);
     sandbox.loupe(onnx).fails(1, &["net.onnx: expected a name that ends in .safetensors"]);
     sandbox.loupe("export run --out run").fails(1, &["run: expected the name of a file"]);
-    sandbox.loupe("export run --out no/w.safetensors").fails(1, &["no/w.safetensors: cannot write"]);
+    sandbox
+        .loupe("export run --out no/w.safetensors")
+        .fails(1, &["no/w.safetensors: cannot write"]);
     sandbox.loupe("export run --best --out b.safetensors").fails(1, &["run: ", "best", "--best"]);
     sandbox.write("mine.safetensors", "mine");
     let parts = ["mine.safetensors: there is a file already", "--force"];

@@ -50,10 +50,19 @@ fn help_names_every_option_and_its_default() {
         }
     }
     let text = help("--help");
-    for part in
-        ["train", "eval", "bench", "explain", "doctor", "summary", "export", "completions", "man",
-         "Exit status: 0", "LOUPE_ISA=portable|avx2|avx512"]
-    {
+    for part in [
+        "train",
+        "eval",
+        "bench",
+        "explain",
+        "doctor",
+        "summary",
+        "export",
+        "completions",
+        "man",
+        "Exit status: 0",
+        "LOUPE_ISA=portable|avx2|avx512",
+    ] {
         assert!(text.contains(part), "{part}: {text}");
     }
     assert!(help("--version").starts_with("loupe 0."));

@@ -21,6 +21,9 @@ use std::path::{Path, PathBuf};
 /// Batch sizes whose statistics are compared with the running ones.
 const BATCH_SIZES: [usize; 3] = [1, 16, 64];
 
+/// Running means that are off by more than this many standard deviations are called rough.
+const ROUGH: f64 = 0.05;
+
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArguments {
     #[command(flatten)]
@@ -91,6 +94,9 @@ pub(crate) fn run(arguments: &DoctorArguments, mut output: Output) -> Result<()>
     }
     output.line(format_args!("\n{}", diagnosis(&report)));
     print_spreads(&mut output, &report);
+    if let Some(rough) = roughness(&report) {
+        output.line(format_args!("{rough}"));
+    }
     output.line(format_args!("\n{}", advice(&report, &arguments.trained.run, mended.is_some())));
     if let Some(mended) = &mended {
         print_mended(&mut output, mended, &report);
@@ -189,6 +195,24 @@ fn print_spreads(output: &mut Output, report: &NormalizationReport) {
     ));
 }
 
+/// What is wrong with the running statistics themselves, if they are far from the averages over large batches.
+fn roughness(report: &NormalizationReport) -> Option<String> {
+    let largest = report.layers.iter().filter_map(|layer| Some((layer, layer.spreads.last()?)));
+    let off = |ratio: f64| ratio.ln().abs();
+    let (layer, spread) = largest.max_by(|(_, a), (_, b)| {
+        off(a.average_variance_ratio).total_cmp(&off(b.average_variance_ratio))
+    })?;
+    let (distance, ratio) = (spread.average_mean_distance, spread.average_variance_ratio);
+    (distance > ROUGH || off(ratio) > 2.0 * ROUGH).then(|| {
+        format!(
+            "The running statistics of layer {} are rough themselves: averages over these batches lie {distance:.2}\n\
+             from the running means, and are {ratio:.2} times the running variances. With PyTorch's momentum of 0.1\n\
+             they remember little more than the last 10 batches of the training.",
+            layer.index
+        )
+    })
+}
+
 /// What can be done.
 fn advice(report: &NormalizationReport, run: &Path, is_mended: bool) -> String {
     let run = run.display();
@@ -210,7 +234,9 @@ fn advice(report: &NormalizationReport, run: &Path, is_mended: bool) -> String {
              loupe eval {run} --statistics running"
         )),
     }
-    if !is_mended {
+    let could_help =
+        report.recommended() == Normalization::BatchStatistics || roughness(report).is_some();
+    if could_help && !is_mended {
         lines.push(format!(
             "- See what running statistics averaged anew over the training images would give:\n  \
              loupe doctor {run} --reestimate"
@@ -222,8 +248,9 @@ fn advice(report: &NormalizationReport, run: &Path, is_mended: bool) -> String {
 fn print_mended(output: &mut Output, mended: &Mended, before: &NormalizationReport) {
     let Mended { reestimate, batch_size, report, written } = mended;
     output.line(format_args!(
-        "\nRunning statistics averaged over {} batches of {batch_size} ({} training images):\n",
+        "\nRunning statistics averaged over {} {} of {batch_size} ({} training images):\n",
         Thousands(reestimate.batches),
+        if reestimate.batches == 1 { "batch" } else { "batches" },
         Thousands(reestimate.items)
     ));
     for (what, score) in [("before", before.running), ("after", report.running)] {

@@ -28,17 +28,22 @@ pub(crate) fn run(arguments: &ManArguments, mut output: Output) -> Result<()> {
     };
     fs::create_dir_all(folder)
         .with_context(|| format!("{}: cannot make the folder", folder.display()))?;
-    let commands = || std::iter::once(&command).chain(command.get_subcommands());
-    for command in commands() {
-        let path = folder.join(Man::new(command.clone()).get_filename());
+    let commands = all(&command);
+    for command in &commands {
+        let path = folder.join(Man::new((*command).clone()).get_filename());
         write_atomically(&path, &page(command)?)
             .with_context(|| format!("{}: cannot write", path.display()))?;
     }
-    let (pages, folder) = (commands().count(), folder.display());
+    let (pages, folder) = (commands.len(), folder.display());
     output.note(format_args!(
         "wrote {pages} pages to {folder}; read one with `man -l {folder}/loupe.1`"
     ));
     output.finish()
+}
+
+/// A command and all below it.
+fn all(command: &Command) -> Vec<&Command> {
+    std::iter::once(command).chain(command.get_subcommands().flat_map(all)).collect()
 }
 
 /// A manual page as the source that `man` formats.
@@ -55,8 +60,8 @@ fn page(command: &Command) -> io::Result<Vec<u8>> {
     }
     let mut more = Roff::new();
     more.control("SH", ["EXIT STATUS"]);
-    for (code, meaning) in EXIT_STATUS {
-        more.control("TP", []).text([roman(code.to_string())]).text([roman(meaning)]);
+    for (status, when) in EXIT_STATUS {
+        more.control("TP", []).text([roman(status.to_string())]).text([roman(when)]);
     }
     more.control("SH", ["ENVIRONMENT"]);
     for (name, meaning) in ENVIRONMENT {
