@@ -5,6 +5,7 @@
 mod args;
 mod commands;
 mod data;
+mod inputs;
 mod machine;
 mod model;
 mod output;
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
     let result = match &arguments.command {
         Command::Train(arguments) => commands::train::run(arguments, output),
         Command::Eval(arguments) => commands::eval::run(arguments, output),
+        Command::Predict(arguments) => commands::predict::run(arguments, output),
         Command::Bench(arguments) => commands::bench::run(arguments, output),
         Command::Explain(arguments) => commands::explain::run(arguments, output),
     };
