@@ -86,7 +86,11 @@ impl Preparation {
             rows.end - 1,
             columns.start,
             columns.end - 1,
-            if inverted { ", darker than the ground: inverted" } else { ", lighter than the ground" },
+            if inverted {
+                ", darker than the ground: inverted"
+            } else {
+                ", lighter than the ground"
+            },
         );
         Ok(Input { file, index: None, picture: mapped, done })
     }

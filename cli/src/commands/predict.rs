@@ -225,9 +225,8 @@ fn print_text(
     let file_width = widest(&mut shown.iter().map(String::as_str));
     let name_width = widest(&mut names.iter().map(String::as_str));
     for (shown, Prediction { probabilities, .. }) in shown.iter().zip(predictions) {
-        let of = |class: usize| {
-            format!("{:<name_width$} {:.4}", names[class], probabilities[class])
-        };
+        let of =
+            |class: usize| format!("{:<name_width$} {:.4}", names[class], probabilities[class]);
         let classes: Vec<String> = ranked(probabilities).into_iter().take(top).map(of).collect();
         output.line(format_args!("{shown:<file_width$}  {}", classes.join("   ")));
     }

@@ -39,6 +39,6 @@ pub use ink::{LikeMnist, NoInk};
 pub use mnist::{Split, open_mnist};
 #[cfg(feature = "pictures")]
 pub use pictures::{
-    Pictures, decode_picture, open_dataset, open_folder, read_picture,
-    read_pictures, read_pictures_from,
+    Pictures, decode_picture, open_dataset, open_folder, read_picture, read_pictures,
+    read_pictures_from,
 };
