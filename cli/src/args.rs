@@ -8,6 +8,7 @@ use crate::commands::eval::EvalArguments;
 use crate::commands::explain::ExplainArguments;
 use crate::commands::export::ExportArguments;
 use crate::commands::man::ManArguments;
+use crate::commands::predict::PredictArguments;
 use crate::commands::summary::SummaryArguments;
 use crate::commands::train::TrainArguments;
 use crate::trained::Trained;
@@ -78,6 +79,12 @@ pub(crate) enum Command {
     Summary(SummaryArguments),
     /// Write the weights of a run to a file that PyTorch reads and that says of which network it is
     Export(ExportArguments),
+    /// Say what pictures show
+    #[command(long_about = "Say what pictures show.\n\n\
+        The character on a picture is found, turned into white on black, scaled and centred as MNIST has its \
+        digits; with --raw pictures are only resized. Images of IDX files are taken as they are. A network \
+        that ends with a Sigmoid gives a score for each class by itself, any other a probability.")]
+    Predict(PredictArguments),
     /// Measure how fast this machine trains and infers
     #[command(
         long_about = "Measure how fast this machine trains and infers: the tutorial's two networks \
@@ -101,7 +108,7 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct CommonArguments {
-    /// Folder of the four MNIST files, plain or .gz
+    /// Folder of the data set: the four MNIST files, plain or .gz, or a folder of pictures for each class
     #[arg(long, value_name = "DIR", default_value = "data/mnist")]
     pub(crate) data: PathBuf,
 

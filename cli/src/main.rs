@@ -5,6 +5,9 @@
 mod args;
 mod commands;
 mod data;
+#[allow(dead_code, unused_imports, reason = "the commands take it up one by one")]
+mod draw;
+mod inputs;
 mod machine;
 mod model;
 mod new_file;
@@ -26,6 +29,7 @@ fn main() -> ExitCode {
     let result = match &arguments.command {
         Command::Train(arguments) => commands::train::run(arguments, output),
         Command::Eval(arguments) => commands::eval::run(arguments, output),
+        Command::Predict(arguments) => commands::predict::run(arguments, output),
         Command::Bench(arguments) => commands::bench::run(arguments, output),
         Command::Explain(arguments) => commands::explain::run(arguments, output),
         Command::Doctor(arguments) => commands::doctor::run(arguments, output),

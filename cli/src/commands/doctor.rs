@@ -67,11 +67,11 @@ pub(crate) fn run(arguments: &DoctorArguments, mut output: Output) -> Result<()>
     let file =
         arguments.out.as_ref().map(|out| NewFile { out: out.clone(), force: arguments.force });
     file.as_ref().map_or(Ok(()), NewFile::check)?;
-    let test = data::open(&arguments.common, Split::Test)?;
+    let test = data::open(&arguments.common, Split::Test, trained.network.spec())?;
     let report = compare_normalization(&cx, &trained.network, &test, &BATCH_SIZES)?;
     let mended = match arguments.reestimate && !report.layers.is_empty() {
         true => {
-            let training = data::open(&arguments.common, Split::Train)?;
+            let training = data::open(&arguments.common, Split::Train, trained.network.spec())?;
             Some(mend(&cx, &mut trained, arguments.batch_size, file.as_ref(), [&training, &test])?)
         }
         false => None,

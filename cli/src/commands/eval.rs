@@ -59,7 +59,7 @@ impl Statistics {
 pub(crate) fn run(arguments: &EvalArguments, mut output: Output) -> Result<()> {
     let cx = data::context(&arguments.common.threads)?;
     let trained = arguments.trained.open()?;
-    let data = data::open(&arguments.common, arguments.split.into())?;
+    let data = data::open(&arguments.common, arguments.split.into(), trained.network.spec())?;
     let (loss, loss_name) = loss_of(&trained.network);
     let mut judgements = Vec::new();
     for (mode, possible) in modes(&trained.network)? {

@@ -7,5 +7,6 @@ pub(crate) mod eval;
 pub(crate) mod explain;
 pub(crate) mod export;
 pub(crate) mod man;
+pub(crate) mod predict;
 pub(crate) mod summary;
 pub(crate) mod train;

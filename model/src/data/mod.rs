@@ -22,13 +22,23 @@ mod error;
 mod file;
 mod grey;
 mod idx;
+mod ink;
 mod mapped;
 mod mnist;
+#[cfg(feature = "pictures")]
+mod pictures;
+mod resize;
 
 pub use batches::{Epoch, Order};
 pub use classes::read_class_names;
 pub use dataset::Dataset;
-pub use error::{DataError, Malformed};
+pub use error::{DataError, Malformed, PictureError};
 pub use grey::Grey;
 pub use idx::Idx;
+pub use ink::{LikeMnist, NoInk};
 pub use mnist::{Split, open_mnist};
+#[cfg(feature = "pictures")]
+pub use pictures::{
+    Pictures, decode_picture, open_dataset, open_folder, read_picture, read_pictures,
+    read_pictures_from,
+};
