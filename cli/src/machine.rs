@@ -30,7 +30,7 @@ impl Machine {
             _ => fma_peak(&Context::new(Isa::best(), cx.threads().clone())),
         };
         Machine {
-            cpu: std::fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| model_name(&text)),
+            cpu: cpu_name(),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             tier: cx.isa().tier().name(),
             tiers: Isa::available().map(|isa| isa.tier().name()).collect(),
@@ -72,6 +72,11 @@ impl fmt::Display for Machine {
         }
         Ok(())
     }
+}
+
+/// What the system calls the CPU, if it does.
+pub(crate) fn cpu_name() -> Option<String> {
+    std::fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| model_name(&text))
 }
 
 /// The name of the first CPU in the text of `/proc/cpuinfo`.

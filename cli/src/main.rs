@@ -7,10 +7,19 @@ mod commands;
 mod data;
 #[allow(dead_code, unused_imports, reason = "the commands take it up one by one")]
 mod draw;
+mod environment;
+mod inputs;
+mod interrupt;
+mod log;
 mod machine;
 mod model;
+mod new_file;
 mod output;
+mod progress;
+mod recipe;
 mod run_folder;
+mod scores;
+mod similar;
 mod trained;
 
 use args::{Arguments, Command};
@@ -25,8 +34,14 @@ fn main() -> ExitCode {
     let result = match &arguments.command {
         Command::Train(arguments) => commands::train::run(arguments, output),
         Command::Eval(arguments) => commands::eval::run(arguments, output),
+        Command::Predict(arguments) => commands::predict::run(arguments, output),
         Command::Bench(arguments) => commands::bench::run(arguments, output),
         Command::Explain(arguments) => commands::explain::run(arguments, output),
+        Command::Doctor(arguments) => commands::doctor::run(arguments, output),
+        Command::Summary(arguments) => commands::summary::run(arguments, output),
+        Command::Export(arguments) => commands::export::run(arguments, output),
+        Command::Completions(arguments) => commands::completions::run(arguments, output),
+        Command::Man(arguments) => commands::man::run(arguments, output),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,7 +1,16 @@
-//! The folder that a training writes: `weights.safetensors`, `network.toml` and, unless the classes are
-//! the digits, `classes.txt`.
+//! The folder that a training writes.
+//!
+//! | file | what |
+//! |---|---|
+//! | `network.toml`, `classes.txt` | the network; the names of the classes, unless they are the digits |
+//! | `config.toml`, `environment.json` | how, and with what, the network was trained |
+//! | `weights.safetensors`, `best.safetensors` | the last weights, and those of the best epoch |
+//! | `checkpoint.safetensors` | all that is needed to go on |
+//! | [`log::FILES`](crate::log::FILES) and TensorBoard's | losses and scores on the way |
+//! | pictures and `report.html` | what has become of it |
 
 use crate::model::Model;
+use crate::{events, log};
 use anyhow::{Context, Result, bail};
 use loupe_model::data::{Dataset, read_class_names};
 use loupe_model::write_atomically;
@@ -10,8 +19,12 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 const WEIGHTS: &str = "weights.safetensors";
+const BEST: &str = "best.safetensors";
 const NETWORK: &str = "network.toml";
 const CLASSES: &str = "classes.txt";
+const CONFIG: &str = "config.toml";
+const ENVIRONMENT: &str = "environment.json";
+const CHECKPOINT: &str = "checkpoint.safetensors";
 
 /// A folder that holds, or will hold, a trained network.
 #[derive(Debug)]
@@ -70,14 +83,25 @@ impl RunFolder {
         RunFolder { path: path.to_owned(), made: false }
     }
 
-    /// Takes back what [`RunFolder::create`] has done, for a training that has failed. What cannot be
-    /// removed stays.
-    pub(crate) fn discard(self) {
-        let _ = fs::remove_file(self.network());
-        let _ = fs::remove_file(self.path.join(CLASSES));
+    /// Takes back what a new training has written, for one that has failed before its first checkpoint. What cannot
+    /// be removed stays.
+    pub(crate) fn discard(&self) {
+        for name in [NETWORK, CLASSES, CONFIG, ENVIRONMENT, WEIGHTS, BEST].iter().chain(&log::FILES) {
+            let _ = fs::remove_file(self.path.join(name));
+        }
+        for path in self.events() {
+            let _ = fs::remove_file(path);
+        }
         if self.made {
             let _ = fs::remove_dir(&self.path);
         }
+    }
+
+    /// TensorBoard's files.
+    fn events(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(&self.path).into_iter().flatten().flatten();
+        let ours = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with(events::PREFIX);
+        entries.filter(|entry| ours(&entry.file_name())).map(|entry| entry.path()).collect()
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -86,6 +110,28 @@ impl RunFolder {
 
     pub(crate) fn weights(&self) -> PathBuf {
         self.path.join(WEIGHTS)
+    }
+
+    /// The weights that did best on the way, if the training has kept them.
+    pub(crate) fn best_weights(&self) -> PathBuf {
+        self.path.join(BEST)
+    }
+
+    pub(crate) fn checkpoint(&self) -> PathBuf {
+        self.path.join(CHECKPOINT)
+    }
+
+    pub(crate) fn config(&self) -> PathBuf {
+        self.path.join(CONFIG)
+    }
+
+    pub(crate) fn environment(&self) -> PathBuf {
+        self.path.join(ENVIRONMENT)
+    }
+
+    /// The network.
+    pub(crate) fn model(&self) -> Result<Model> {
+        Model::from_file(&self.network())
     }
 
     pub(crate) fn network(&self) -> PathBuf {

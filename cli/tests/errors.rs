@@ -40,7 +40,11 @@ fn the_leftover_layer_norm() {
 #[test]
 fn network_files() {
     let sandbox = Sandbox::new();
-    refuses(&sandbox, "--model cmm", &["unknown model cmm; expected cnn, mlp, or a file"]);
+    refuses(
+        &sandbox,
+        "--model cmm",
+        &["unknown model cmm; expected cnn, mlp, or a file", "mean cnn?"],
+    );
     refuses(&sandbox, "--model no.toml", &["no.toml: cannot read the network: "]);
     for (name, text, part) in [
         ("layer.toml", "input = [4]\n[[layers]]\ntype = \"Conv3d\"\n", "Conv3d"),

@@ -11,13 +11,17 @@ use serde::{Deserialize, Serialize};
 pub enum Loss {
     /// PyTorch's `BCELoss`: binary cross-entropy of probabilities, the mean over all outputs.
     #[default]
+    #[serde(rename = "BCELoss")]
     Bce,
     /// PyTorch's `BCEWithLogitsLoss`: the same of logits.
+    #[serde(rename = "BCEWithLogitsLoss")]
     BceWithLogits,
     /// PyTorch's `MSELoss`: the mean squared error over all outputs.
+    #[serde(rename = "MSELoss")]
     Mse,
     /// PyTorch's `CrossEntropyLoss` of logits and class probabilities (here one-hot): the mean over
     /// the inputs of the batch.
+    #[serde(rename = "CrossEntropyLoss")]
     CrossEntropy,
 }
 

@@ -10,8 +10,10 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Normalization {
     /// Those of the batch at hand, as in training: what PyTorch does unless `eval()` is called.
+    #[serde(rename = "batch")]
     BatchStatistics,
     /// The averages that training has kept: what PyTorch does after `eval()`.
+    #[serde(rename = "running")]
     RunningStatistics,
 }
 

@@ -95,6 +95,8 @@ pub struct Step {
     pub items: usize,
     /// Those of them whose largest output, before the step's update, was that of their class.
     pub correct: usize,
+    /// The same of all items of the epoch so far.
+    pub so_far: Score,
     /// The loss before the step's update.
     pub loss: f32,
     /// The learning rate of the update.
@@ -149,6 +151,11 @@ impl<'d> Training<'d> {
     /// The network as it is now, and what trains it.
     pub fn trainer(&self) -> &Trainer {
         &self.trainer
+    }
+
+    /// The items that are trained on.
+    pub fn data(&self) -> &'d Dataset {
+        self.batches.data
     }
 
     /// The network as it is now.
@@ -221,13 +228,14 @@ impl<'d> Training<'d> {
         self.position.loss_sum += f64::from(loss) * items as f64;
         self.position.correct += correct;
         self.position.items += items;
+        let so_far = Score { correct: self.position.correct, items: self.position.items };
         self.history.losses.push(loss);
         let epoch_over = match self.position.step == steps {
             true => Some(self.end_epoch(lr)?),
             false => None,
         };
         let (epoch, step) = (epoch + 1, step + 1);
-        Ok(Some(Step { epoch, step, steps, items, correct, loss, lr, epoch_over }))
+        Ok(Some(Step { epoch, step, steps, items, correct, so_far, loss, lr, epoch_over }))
     }
 
     /// Scores, and turns to the next epoch.

@@ -1,0 +1,205 @@
+//! `loupe train`
+
+mod arguments;
+mod results;
+mod session;
+
+pub(crate) use arguments::TrainArguments;
+
+use crate::data;
+use crate::interrupt::{self, Interrupt};
+use crate::output::{Output, Thousands};
+use crate::recipe::{Changes, NetworkChoice, Recipe};
+use crate::run_folder::RunFolder;
+use anyhow::{Context as _, Result, bail};
+use loupe_model::data::{Dataset, Epoch, Order, Split};
+use loupe_model::{Network, NetworkSpec, Scored, Trainer, Training};
+use session::{Session, Stop};
+use std::path::Path;
+use std::process::ExitCode;
+
+pub(crate) fn run(arguments: &TrainArguments, mut output: Output) -> Result<ExitCode> {
+    let resumed = arguments.resume.as_deref().map(resumed_run).transpose()?;
+    let recipe = match &resumed {
+        Some(resumed) => resumed.recipe(arguments)?,
+        None => {
+            let config = arguments.config.as_deref();
+            Recipe::resolve(arguments.preset, config, arguments.changes())?
+        }
+    };
+    if arguments.print_config {
+        output.line(format_args!("{}", recipe.to_toml().trim_end()));
+        output.finish()?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let cx = data::context(&arguments.threads)?;
+    let model = match &resumed {
+        Some(resumed) => resumed.folder.model()?,
+        None => recipe.model()?,
+    };
+    let network = Network::new(model.spec.clone(), recipe.seed)?;
+    let data = Data::open(&recipe, &model.spec)?;
+    let trainer = Trainer::new(cx, network, recipe.loss, recipe.optimizer.options());
+    let (learn, scored, options) = (&data.training, Some(data.scored()), recipe.options());
+    let training = match &resumed {
+        Some(Resumed { checkpoint, path, .. }) => {
+            Training::resume(trainer, learn, scored, options, checkpoint)
+                .with_context(|| path.display().to_string())?
+        }
+        None => Training::new(trainer, learn, scored, options)?,
+    };
+    output.detail(format_args!(
+        "{} items to learn from, {} to validate and {} to be judged by, of {}",
+        Thousands(data.training.len()),
+        Thousands(data.validation.as_ref().map_or(0, Dataset::len)),
+        Thousands(data.test.len()),
+        recipe.data.display()
+    ));
+    let interrupt = Interrupt::watch()?;
+    let mut session = match resumed {
+        Some(resumed) => Session::resume(resumed.folder, training, &recipe)?,
+        None => {
+            let folder = RunFolder::create(arguments.out.as_deref(), &model)?;
+            Session::new(folder, training, &recipe, &data.training)?
+        }
+    };
+    output.note(format_args!("{}", session.headline(&model.name, &recipe)));
+    let stop = session.train(&recipe, data.judge(), &interrupt, &mut output);
+    match session.ended(stop)? {
+        Stop::Interrupted => {
+            let folder = session.folder().path().display();
+            output.note(format_args!(
+                "interrupted after {}; go on with: loupe train --resume {folder}",
+                session.place()
+            ));
+            output.finish()?;
+            return Ok(ExitCode::from(interrupt::EXIT_CODE));
+        }
+        Stop::Time => output.note(format_args!(
+            "stopped after {:.1} s, after {}; go on with: loupe train --resume {}",
+            session.seconds(),
+            session.place(),
+            session.folder().path().display()
+        )),
+        Stop::Patience => output.note(format_args!("stopped early: no better score for {} epochs",
+            recipe.patience.map_or(0, usize::from))),
+        Stop::Epochs => {}
+    }
+    results::write(&session, &recipe, &data, &mut output)?;
+    output.note(format_args!("wrote {}", session.folder().path().display()));
+    output.finish()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What is trained on and judged by.
+struct Data {
+    training: Dataset,
+    validation: Option<Dataset>,
+    test: Dataset,
+}
+
+impl Data {
+    fn open(recipe: &Recipe, network: &NetworkSpec) -> Result<Data> {
+        let training = data::open_folder(&recipe.data, Split::Train, network)?;
+        let test = data::open_folder(&recipe.data, Split::Test, network)?;
+        if recipe.validation == 0.0 {
+            return Ok(Data { training, validation: None, test });
+        }
+        let [learn, validate] = held_out(training.len(), recipe)?;
+        let validation = Some(training.select(&validate)?);
+        Ok(Data { training: training.select(&learn)?, validation, test })
+    }
+
+    /// The items that are scored after each epoch: those held out, which choose the best epoch, or else the test
+    /// items, which choose nothing.
+    fn scored(&self) -> Scored<'_> {
+        match &self.validation {
+            Some(data) => Scored { data, selects: true },
+            None => Scored { data: &self.test, selects: false },
+        }
+    }
+
+    /// What those items are called.
+    fn judge(&self) -> &'static str {
+        if self.validation.is_some() { "validation" } else { "test" }
+    }
+}
+
+/// The items to learn from and those to validate by, each in the order of the file. Which those are follows from
+/// the seed.
+fn held_out(count: usize, recipe: &Recipe) -> Result<[Vec<usize>; 2]> {
+    let validate = (count as f64 * recipe.validation).round() as usize;
+    if validate == 0 || validate == count {
+        bail!(
+            "validation = {}: {count} training items cannot be cut like that; each part needs one",
+            recipe.validation
+        );
+    }
+    // A number that no epoch of the training has.
+    let order = Epoch::new(Order::Shuffled { seed: recipe.seed }, count, u64::MAX);
+    let (validate, learn) = order.indices().split_at(validate);
+    let sorted = |items: &[usize]| {
+        let mut items = items.to_vec();
+        items.sort_unstable();
+        items
+    };
+    Ok([sorted(learn), sorted(validate)])
+}
+
+/// A run that is to go on.
+struct Resumed {
+    folder: RunFolder,
+    path: std::path::PathBuf,
+    checkpoint: Vec<u8>,
+}
+
+fn resumed_run(run: &Path) -> Result<Resumed> {
+    let folder = RunFolder::open(run);
+    let path = folder.checkpoint();
+    let checkpoint = std::fs::read(&path).with_context(|| {
+        format!("{}: cannot read; expected the checkpoint of a training in {}", path.display(), run.display())
+    })?;
+    Ok(Resumed { folder, path, checkpoint })
+}
+
+impl Resumed {
+    /// The run's recipe, with what may change in a training that goes on.
+    fn recipe(&self, arguments: &TrainArguments) -> Result<Recipe> {
+        let mut recipe = Recipe::resolve(None, Some(&self.folder.config()), Changes::default())?;
+        if let NetworkChoice::Named(name) = &mut recipe.network
+            && name.ends_with("ml")
+        {
+            *name = self.folder.network().to_string_lossy().into_owned();
+        }
+        let changes = arguments.changes();
+        if let Some(epochs) = changes.epochs {
+            recipe.epochs = epochs;
+        }
+        recipe.patience = changes.stop.patience.or(recipe.patience);
+        recipe.max_seconds = changes.stop.max_seconds;
+        if let Some(path) = changes.data.path {
+            recipe.data = path;
+        }
+        Ok(recipe)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_item_is_held_out_or_learnt_from() {
+        let recipe = Recipe { validation: 0.25, ..Recipe::default() };
+        let [learn, validate] = held_out(40, &recipe).unwrap();
+        assert_eq!((learn.len(), validate.len()), (30, 10));
+        assert!(learn.is_sorted() && validate.is_sorted());
+        let mut all = [learn, validate.clone()].concat();
+        all.sort_unstable();
+        assert_eq!(all, Vec::from_iter(0..40));
+        let other = Recipe { seed: 1, ..recipe };
+        assert_ne!(held_out(40, &other).unwrap()[1], validate);
+        assert!(held_out(1, &other).is_err());
+        assert!(held_out(2, &Recipe { validation: 0.1, ..other }).is_err());
+    }
+}

@@ -1,0 +1,235 @@
+//! A training with its folder: steps are taken, written down and saved.
+
+use crate::environment;
+use crate::interrupt::Interrupt;
+use crate::log::RunLog;
+use crate::output::{Output, Thousands};
+use crate::progress::Progress;
+use crate::recipe::Recipe;
+use crate::run_folder::RunFolder;
+use anyhow::{Context as _, Error, Result};
+use loupe_model::data::Dataset;
+use loupe_model::{End, Network, Training, write_atomically};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// A checkpoint is written at the end of an epoch, and within one after so long.
+const SAVE_EVERY: Duration = Duration::from_secs(30);
+
+pub(super) struct Session<'d> {
+    training: Training<'d>,
+    folder: RunFolder,
+    log: RunLog,
+    /// Whether the folder holds a checkpoint.
+    saved: bool,
+    /// Images per second.
+    speed: Option<f64>,
+}
+
+/// Why a training has stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// All epochs are over.
+    Epochs,
+    /// No better score for long enough.
+    Patience,
+    /// The time is up.
+    Time,
+    /// The user has asked for it.
+    Interrupted,
+}
+
+impl<'d> Session<'d> {
+    /// A new run.
+    pub(super) fn new(
+        folder: RunFolder,
+        training: Training<'d>,
+        recipe: &Recipe,
+        data: &Dataset,
+    ) -> Result<Session<'d>> {
+        let begin = || {
+            folder.write_classes(data)?;
+            write(&folder.config(), recipe.to_toml().as_bytes())?;
+            let environment = environment::of(training.trainer().context(), recipe);
+            write(&folder.environment(), format!("{environment:#}\n").as_bytes())?;
+            RunLog::create(folder.path())
+        };
+        match begin() {
+            Ok(log) => Ok(Session { training, folder, log, saved: false, speed: None }),
+            Err(error) => {
+                folder.discard();
+                Err(error)
+            }
+        }
+    }
+
+    /// A run that goes on.
+    pub(super) fn resume(
+        folder: RunFolder,
+        training: Training<'d>,
+        recipe: &Recipe,
+    ) -> Result<Session<'d>> {
+        if training.end() == Some(End::Epochs) {
+            anyhow::bail!(
+                "{}: all {} epochs are over; more of them (--epochs) would go on",
+                folder.path().display(),
+                recipe.epochs
+            );
+        }
+        let log = RunLog::resume(folder.path(), training.history().losses().len())?;
+        write(&folder.config(), recipe.to_toml().as_bytes())?;
+        Ok(Session { training, folder, log, saved: true, speed: None })
+    }
+
+    pub(super) fn training(&self) -> &Training<'d> {
+        &self.training
+    }
+
+    pub(super) fn folder(&self) -> &RunFolder {
+        &self.folder
+    }
+
+    /// Seconds of training.
+    pub(super) fn seconds(&self) -> f64 {
+        self.log.seconds()
+    }
+
+    /// Images per second of training, if there was any.
+    pub(super) fn speed(&self) -> Option<f64> {
+        self.speed
+    }
+
+    /// What is trained, with what, and from where on.
+    pub(super) fn headline(&self, model: &str, recipe: &Recipe) -> String {
+        let cx = self.training.trainer().context();
+        let order = if recipe.shuffle { "shuffled" } else { "in file order" };
+        let threads = cx.threads().count();
+        let mut line = format!(
+            "{model}: {} parameters, batch size {} {order}, seed {}; {}, {threads} thread{}",
+            Thousands(self.training.network().parameter_count()),
+            recipe.batch_size,
+            recipe.seed,
+            cx.isa().tier().name(),
+            if threads == 1 { "" } else { "s" },
+        );
+        if self.saved {
+            line += &format!("; goes on after {}", self.place());
+        }
+        line
+    }
+
+    /// How far the training is, in words.
+    pub(super) fn place(&self) -> String {
+        let (epochs, steps) = self.training.position();
+        match (epochs, steps) {
+            (0, _) => format!("step {} of epoch 1", Thousands(steps)),
+            (_, 0) => format!("epoch {epochs}"),
+            _ => format!("step {} of epoch {}", Thousands(steps), epochs + 1),
+        }
+    }
+
+    /// Takes steps until something stops it. `judge` is what the items are called that are scored after each
+    /// epoch.
+    pub(super) fn train(
+        &mut self,
+        recipe: &Recipe,
+        judge: &str,
+        interrupt: &Interrupt,
+        output: &mut Output,
+    ) -> Result<Stop> {
+        let began = Instant::now();
+        let limit = recipe.max_seconds.and_then(|limit| Duration::try_from_secs_f64(limit).ok());
+        let mut saved = began;
+        let mut progress = Progress::new(recipe.epochs, self.items_left(recipe), output.quiet());
+        let stop = loop {
+            let Some(step) = self.training.step()? else {
+                break match self.training.end() {
+                    Some(End::Patience) => Stop::Patience,
+                    _ => Stop::Epochs,
+                };
+            };
+            self.log.step(&step, self.training.history().losses())?;
+            progress.step(&step, output);
+            let now = Instant::now();
+            if let Some(record) = step.epoch_over {
+                self.log.epoch(&record)?;
+                progress.epoch(&record, judge, output);
+                if record.best {
+                    self.write_network(&self.folder.best_weights(), self.training.network())?;
+                }
+                self.save()?;
+                saved = now;
+            } else if now - saved >= SAVE_EVERY {
+                self.save()?;
+                saved = now;
+            }
+            if self.training.end().is_none() {
+                let stop = match () {
+                    () if interrupt.asked() => Stop::Interrupted,
+                    () if limit.is_some_and(|limit| now - began >= limit) => Stop::Time,
+                    () => continue,
+                };
+                if step.epoch_over.is_none() {
+                    self.save()?;
+                }
+                break stop;
+            }
+        };
+        self.speed = Some(progress.finish());
+        if self.training.history().losses().is_empty() {
+            self.save()?;
+        }
+        Ok(stop)
+    }
+
+    /// After an error the folder stays if it holds a checkpoint, and the message says so.
+    pub(super) fn ended(&mut self, stop: Result<Stop>) -> Result<Stop> {
+        let error = match stop {
+            Ok(stop) => return Ok(stop),
+            Err(error) => self.explained(error),
+        };
+        if self.saved {
+            let kept = format!(
+                "{error:#}\n{} keeps the checkpoint and the weights that were saved last",
+                self.folder.path().display()
+            );
+            return Err(Error::msg(kept));
+        }
+        self.folder.discard();
+        Err(error)
+    }
+
+    /// The error, with the step and layer where the numbers went astray if that is what happened.
+    fn explained(&self, error: Error) -> Error {
+        let Some(loupe_model::Error::NonFiniteLoss { .. }) = error.downcast_ref() else {
+            return error;
+        };
+        match self.training.diagnose() {
+            Ok(Some(diagnosis)) => Error::msg(format!("{error:#}\n{diagnosis}")),
+            _ => error,
+        }
+    }
+
+    fn items_left(&self, recipe: &Recipe) -> usize {
+        let (epochs, steps) = self.training.position();
+        let all = self.training.data().len();
+        let done = steps.saturating_mul(recipe.batch_size.get()).min(all);
+        recipe.epochs.saturating_sub(epochs).saturating_mul(all).saturating_sub(done)
+    }
+
+    /// Writes the weights, then the checkpoint.
+    fn save(&mut self) -> Result<()> {
+        self.write_network(&self.folder.weights(), self.training.network())?;
+        write(&self.folder.checkpoint(), &self.training.checkpoint())?;
+        self.saved = true;
+        Ok(())
+    }
+
+    fn write_network(&self, path: &Path, network: &Network) -> Result<()> {
+        Ok(network.save_weights(path)?)
+    }
+}
+
+pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_atomically(path, bytes).with_context(|| format!("{}: cannot write", path.display()))
+}

@@ -1,0 +1,26 @@
+//! What a run was computed with.
+
+use crate::machine::cpu_name;
+use crate::recipe::Recipe;
+use loupe_engine::{Context, Isa};
+use serde_json::{Value, json};
+use std::time::SystemTime;
+
+/// Machine, program, command line and time, for a run that begins now.
+pub(crate) fn of(cx: &Context, recipe: &Recipe) -> Value {
+    let command: Vec<String> =
+        std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect();
+    json!({
+        "loupe": env!("CARGO_PKG_VERSION"),
+        "started": humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
+        "command": command,
+        "seed": recipe.seed,
+        "cpu": cpu_name(),
+        "cores": std::thread::available_parallelism().map_or(1, usize::from),
+        "threads": cx.threads().count(),
+        "tier": cx.isa().tier().name(),
+        "tiers": Isa::available().map(|isa| isa.tier().name()).collect::<Vec<_>>(),
+        "system": std::env::consts::OS,
+        "architecture": std::env::consts::ARCH,
+    })
+}

@@ -1,0 +1,197 @@
+//! What a run writes down while it trains: `metrics.csv`, `steps.csv` and `metrics.jsonl`.
+//!
+//! Every line bears the number of steps that were taken before it was written, so that a run that is resumed
+//! drops what lies after its checkpoint and goes on.
+
+use anyhow::{Context, Result};
+use loupe_model::{EpochRecord, Score, Step};
+use serde_json::{Value, json};
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+const METRICS: &str = "metrics.csv";
+const STEPS: &str = "steps.csv";
+const LINES: &str = "metrics.jsonl";
+
+/// Names of the files.
+pub(crate) const FILES: [&str; 3] = [METRICS, STEPS, LINES];
+
+const METRICS_HEAD: &str = "step,epoch,seconds,lr,loss,accuracy,batch_statistics,running_statistics,best";
+const STEPS_HEAD: &str = "step,epoch,loss,accuracy,lr";
+
+/// Lines of an epoch in `steps.csv`, about.
+const LINES_PER_EPOCH: usize = 100;
+
+/// The log of a run.
+pub(crate) struct RunLog {
+    metrics: LogFile,
+    steps: LogFile,
+    lines: LogFile,
+    /// Steps taken.
+    taken: usize,
+    /// Seconds of training before this log was opened.
+    seconds_before: f64,
+    began: Instant,
+}
+
+impl RunLog {
+    /// The log of a new run in this folder.
+    pub(crate) fn create(folder: &Path) -> Result<RunLog> {
+        RunLog::with(folder, 0, |path, head| LogFile::create(path, &format!("{head}\n")), 0.0)
+    }
+
+    /// The log of a run that goes on after `taken` steps.
+    pub(crate) fn resume(folder: &Path, taken: usize) -> Result<RunLog> {
+        let mut seconds = 0.0;
+        let open = |path: PathBuf, head: &str| {
+            let text = match fs::read_to_string(&path) {
+                Ok(text) => text,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+                Err(error) => return Err(error).with_context(|| path.display().to_string()),
+            };
+            let kept = text.lines().filter(|line| step_of(line).is_some_and(|step| step <= taken));
+            let kept: Vec<&str> = kept.collect();
+            if let Some(Some(last)) = kept.last().map(|line| seconds_of(line, head)) {
+                seconds = last;
+            }
+            let lines = kept.iter().map(|line| format!("{line}\n"));
+            let start = if head.is_empty() { String::new() } else { format!("{head}\n") };
+            LogFile::create(path, &(start + &lines.collect::<String>()))
+        };
+        let log = RunLog::with(folder, taken, open, 0.0)?;
+        Ok(RunLog { seconds_before: seconds, ..log })
+    }
+
+    fn with(
+        folder: &Path,
+        taken: usize,
+        mut open: impl FnMut(PathBuf, &str) -> Result<LogFile>,
+        seconds_before: f64,
+    ) -> Result<RunLog> {
+        Ok(RunLog {
+            steps: open(folder.join(STEPS), STEPS_HEAD)?,
+            lines: open(folder.join(LINES), "")?,
+            metrics: open(folder.join(METRICS), METRICS_HEAD)?,
+            taken,
+            seconds_before,
+            began: Instant::now(),
+        })
+    }
+
+    /// Seconds of training so far.
+    pub(crate) fn seconds(&self) -> f64 {
+        self.seconds_before + self.began.elapsed().as_secs_f64()
+    }
+
+    /// Takes note of a step; `losses` are those of all steps so far. A line has the mean loss of the steps since
+    /// the line before, and the accuracy over the epoch so far.
+    pub(crate) fn step(&mut self, step: &Step, losses: &[f32]) -> Result<()> {
+        self.taken += 1;
+        let stride = step.steps.div_ceil(LINES_PER_EPOCH);
+        let since = match step.step % stride {
+            0 => stride,
+            since if step.epoch_over.is_some() => since,
+            _ => return Ok(()),
+        };
+        let recent = &losses[losses.len() - since..];
+        let loss = recent.iter().map(|&loss| f64::from(loss)).sum::<f64>() / since as f64;
+        let (taken, epoch, lr, accuracy) = (self.taken, step.epoch, step.lr, step.so_far.ratio());
+        self.steps.line(format_args!("{taken},{epoch},{loss},{accuracy},{lr}"))?;
+        let line = json!({"step": taken, "kind": "steps", "epoch": epoch, "loss": loss,
+            "accuracy": accuracy, "lr": lr});
+        self.lines.line(format_args!("{line}"))
+    }
+
+    /// Takes note of an epoch that is over.
+    pub(crate) fn epoch(&mut self, record: &EpochRecord) -> Result<()> {
+        let (taken, seconds) = (self.taken, self.seconds());
+        let EpochRecord { epoch, mean_loss, training, lr, best, .. } = record;
+        let ratio = |score: Option<Score>| score.map(Score::ratio);
+        let batch = ratio(record.batch_statistics);
+        let running = ratio(record.running_statistics);
+        let cell = |ratio: Option<f64>| ratio.map(|ratio| ratio.to_string()).unwrap_or_default();
+        self.metrics.line(format_args!(
+            "{taken},{epoch},{seconds:.6},{lr},{mean_loss},{},{},{},{best}",
+            training.ratio(),
+            cell(batch),
+            cell(running),
+        ))?;
+        let line: Value = json!({"step": taken, "kind": "epoch", "epoch": epoch, "seconds": seconds,
+            "lr": lr, "loss": mean_loss, "accuracy": training.ratio(), "batch_statistics": batch,
+            "running_statistics": running, "best": best});
+        self.lines.line(format_args!("{line}"))
+    }
+}
+
+/// A file to which lines are appended. Whoever follows it sees each line at once.
+struct LogFile {
+    path: PathBuf,
+    file: BufWriter<File>,
+}
+
+impl LogFile {
+    /// A file that holds this text.
+    fn create(path: PathBuf, text: &str) -> Result<LogFile> {
+        let open = || {
+            loupe_model::write_atomically(&path, text.as_bytes())?;
+            Ok(BufWriter::new(File::options().append(true).open(&path)?))
+        };
+        let file = open().map_err(|error: std::io::Error| cannot_write(&path, error))?;
+        Ok(LogFile { path, file })
+    }
+
+    fn line(&mut self, line: std::fmt::Arguments<'_>) -> Result<()> {
+        writeln!(self.file, "{line}")
+            .and_then(|()| self.file.flush())
+            .map_err(|error| cannot_write(&self.path, error))
+    }
+}
+
+fn cannot_write(path: &Path, error: std::io::Error) -> anyhow::Error {
+    anyhow::Error::new(error).context(format!("{}: cannot write", path.display()))
+}
+
+/// The steps that were taken before a line was written.
+fn step_of(line: &str) -> Option<usize> {
+    match line.strip_prefix('{') {
+        Some(_) => {
+            let value: Value = serde_json::from_str(line).ok()?;
+            value.get("step")?.as_u64()?.try_into().ok()
+        }
+        None => line.split(',').next()?.parse().ok(),
+    }
+}
+
+/// The seconds of a line of `metrics.csv`.
+fn seconds_of(line: &str, head: &str) -> Option<f64> {
+    (head == METRICS_HEAD).then(|| line.split(',').nth(2)?.parse().ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_know_their_step() {
+        assert_eq!(step_of("600,1,0.5"), Some(600));
+        assert_eq!(step_of(r#"{"kind":"epoch","step":7}"#), Some(7));
+        for line in ["", METRICS_HEAD, "{", "{}", r#"{"step":-1}"#] {
+            assert_eq!(step_of(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_resumed_log_drops_what_came_later() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(METRICS), format!("{METRICS_HEAD}\n10,1,0.5,a\n20,2,0.75,b\n30,3,1,")).unwrap();
+        fs::write(folder.path().join(LINES), "{\"step\":20}\n{\"step\":21}\n{\"st").unwrap();
+        let log = RunLog::resume(folder.path(), 20).unwrap();
+        assert!(log.seconds() >= 0.75 && log.seconds() < 0.95);
+        let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
+        assert_eq!(read(METRICS), format!("{METRICS_HEAD}\n10,1,0.5,a\n20,2,0.75,b\n"));
+        assert_eq!(read(LINES), "{\"step\":20}\n");
+        assert_eq!(read(STEPS), format!("{STEPS_HEAD}\n"));
+    }
+}
