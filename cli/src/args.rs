@@ -179,12 +179,6 @@ pub(crate) fn seconds(text: &str) -> Result<f64, &'static str> {
     seconds.ok_or("expected a number above 0, at most 3600")
 }
 
-pub(crate) fn learning_rate(text: &str) -> Result<f64, &'static str> {
-    let usable = |rate: &f64| (*rate as f32).is_finite() && *rate as f32 > 0.0;
-    let rate = text.parse().ok().filter(usable);
-    rate.ok_or("expected a number above 0 that a 32-bit float holds")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -200,14 +194,6 @@ mod tests {
         assert_eq!(seconds("0.5"), Ok(0.5));
         for text in ["0", "-1", "nan", "inf", "3601", "long"] {
             assert!(seconds(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn learning_rates() {
-        assert_eq!(learning_rate("1e-3"), Ok(0.001));
-        for text in ["0", "-1", "nan", "inf", "1e39", "1e-50", "fast"] {
-            assert!(learning_rate(text).is_err(), "{text}");
         }
     }
 }

@@ -1,13 +1,14 @@
-//! What a run writes down while it trains: `metrics.csv`, `steps.csv` and `metrics.jsonl`.
+//! What a run writes down while it trains: `metrics.csv`, `steps.csv`, `metrics.jsonl`, and TensorBoard's events.
 //!
 //! Every line bears the number of steps that were taken before it was written, so that a run that is resumed
 //! drops what lies after its checkpoint and goes on.
 
+use crate::events::{self, EventWriter};
 use anyhow::{Context, Result};
 use loupe_model::{EpochRecord, Score, Step};
 use serde_json::{Value, json};
 use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -18,7 +19,8 @@ const LINES: &str = "metrics.jsonl";
 /// Names of the files.
 pub(crate) const FILES: [&str; 3] = [METRICS, STEPS, LINES];
 
-const METRICS_HEAD: &str = "step,epoch,seconds,lr,loss,accuracy,batch_statistics,running_statistics,best";
+const METRICS_HEAD: &str =
+    "step,epoch,seconds,lr,loss,accuracy,batch_statistics,running_statistics,best";
 const STEPS_HEAD: &str = "step,epoch,loss,accuracy,lr";
 
 /// Lines of an epoch in `steps.csv`, about.
@@ -29,6 +31,10 @@ pub(crate) struct RunLog {
     metrics: LogFile,
     steps: LogFile,
     lines: LogFile,
+    events: EventWriter,
+    events_path: PathBuf,
+    /// Of each epoch that is over, the seconds of training up to its end.
+    epoch_ends: Vec<f64>,
     /// Steps taken.
     taken: usize,
     /// Seconds of training before this log was opened.
@@ -39,45 +45,57 @@ pub(crate) struct RunLog {
 impl RunLog {
     /// The log of a new run in this folder.
     pub(crate) fn create(folder: &Path) -> Result<RunLog> {
-        RunLog::with(folder, 0, |path, head| LogFile::create(path, &format!("{head}\n")), 0.0)
+        let [metrics, steps, lines] =
+            [METRICS_HEAD, STEPS_HEAD, ""].map(|head| Kept { head, lines: Vec::new() });
+        RunLog::with(folder, [metrics, steps, lines], None, 0)
     }
 
     /// The log of a run that goes on after `taken` steps.
     pub(crate) fn resume(folder: &Path, taken: usize) -> Result<RunLog> {
-        let mut seconds = 0.0;
-        let open = |path: PathBuf, head: &str| {
-            let text = match fs::read_to_string(&path) {
-                Ok(text) => text,
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-                Err(error) => return Err(error).with_context(|| path.display().to_string()),
-            };
-            let kept = text.lines().filter(|line| step_of(line).is_some_and(|step| step <= taken));
-            let kept: Vec<&str> = kept.collect();
-            if let Some(Some(last)) = kept.last().map(|line| seconds_of(line, head)) {
-                seconds = last;
-            }
-            let lines = kept.iter().map(|line| format!("{line}\n"));
-            let start = if head.is_empty() { String::new() } else { format!("{head}\n") };
-            LogFile::create(path, &(start + &lines.collect::<String>()))
-        };
-        let log = RunLog::with(folder, taken, open, 0.0)?;
-        Ok(RunLog { seconds_before: seconds, ..log })
+        let kept = [
+            Kept::of(&folder.join(METRICS), METRICS_HEAD, taken)?,
+            Kept::of(&folder.join(STEPS), STEPS_HEAD, taken)?,
+            Kept::of(&folder.join(LINES), "", taken)?,
+        ];
+        RunLog::with(folder, kept, events::newest(folder), taken)
     }
 
     fn with(
         folder: &Path,
+        [metrics, steps, lines]: [Kept; 3],
+        events: Option<PathBuf>,
         taken: usize,
-        mut open: impl FnMut(PathBuf, &str) -> Result<LogFile>,
-        seconds_before: f64,
     ) -> Result<RunLog> {
+        let epoch_ends: Vec<f64> =
+            metrics.lines.iter().filter_map(|line| line.split(',').nth(2)?.parse().ok()).collect();
+        let (events_path, events) = match events {
+            Some(path) => {
+                let writer = EventWriter::appending(&path, taken as u64);
+                (path, writer)
+            }
+            None => {
+                let path = folder.join(events::file_name());
+                let writer = EventWriter::create(&path);
+                (path, writer)
+            }
+        };
+        let events = events.map_err(|error| cannot_write(&events_path, error))?;
         Ok(RunLog {
-            steps: open(folder.join(STEPS), STEPS_HEAD)?,
-            lines: open(folder.join(LINES), "")?,
-            metrics: open(folder.join(METRICS), METRICS_HEAD)?,
+            steps: LogFile::create(folder.join(STEPS), &steps.text())?,
+            lines: LogFile::create(folder.join(LINES), &lines.text())?,
+            metrics: LogFile::create(folder.join(METRICS), &metrics.text())?,
+            events,
+            events_path,
             taken,
-            seconds_before,
+            seconds_before: epoch_ends.last().copied().unwrap_or(0.0),
+            epoch_ends,
             began: Instant::now(),
         })
+    }
+
+    /// Of each epoch that is over, the seconds of training up to its end.
+    pub(crate) fn epoch_ends(&self) -> &[f64] {
+        &self.epoch_ends
     }
 
     /// Seconds of training so far.
@@ -101,7 +119,8 @@ impl RunLog {
         self.steps.line(format_args!("{taken},{epoch},{loss},{accuracy},{lr}"))?;
         let line = json!({"step": taken, "kind": "steps", "epoch": epoch, "loss": loss,
             "accuracy": accuracy, "lr": lr});
-        self.lines.line(format_args!("{line}"))
+        self.lines.line(format_args!("{line}"))?;
+        self.scalars(&[("train/loss", loss), ("train/accuracy", accuracy), ("train/lr", lr)])
     }
 
     /// Takes note of an epoch that is over.
@@ -121,7 +140,49 @@ impl RunLog {
         let line: Value = json!({"step": taken, "kind": "epoch", "epoch": epoch, "seconds": seconds,
             "lr": lr, "loss": mean_loss, "accuracy": training.ratio(), "batch_statistics": batch,
             "running_statistics": running, "best": best});
-        self.lines.line(format_args!("{line}"))
+        self.lines.line(format_args!("{line}"))?;
+        self.epoch_ends.push(seconds);
+        let scores = [("score/batch_statistics", batch), ("score/running_statistics", running)];
+        let scores = scores.into_iter().filter_map(|(tag, ratio)| Some((tag, ratio?)));
+        let all: Vec<_> = [("epoch/mean_loss", *mean_loss)].into_iter().chain(scores).collect();
+        self.scalars(&all)
+    }
+
+    fn scalars(&mut self, scalars: &[(&str, f64)]) -> Result<()> {
+        let step = self.taken as u64;
+        let mut write = || {
+            for (tag, value) in scalars {
+                self.events.scalar(step, tag, *value as f32)?;
+            }
+            self.events.flush()
+        };
+        write().map_err(|error| cannot_write(&self.events_path, error))
+    }
+}
+
+/// The lines of a file that were written before a checkpoint.
+struct Kept {
+    head: &'static str,
+    lines: Vec<String>,
+}
+
+impl Kept {
+    fn of(path: &Path, head: &'static str, taken: usize) -> Result<Kept> {
+        let text = match fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(error).with_context(|| path.display().to_string()),
+        };
+        let kept = text.lines().filter(|line| step_of(line).is_some_and(|step| step <= taken));
+        Ok(Kept { head, lines: kept.map(str::to_owned).collect() })
+    }
+
+    fn text(&self) -> String {
+        let head = Some(self.head).filter(|head| !head.is_empty());
+        head.into_iter()
+            .chain(self.lines.iter().map(|line| &**line))
+            .map(|line| format!("{line}\n"))
+            .collect()
     }
 }
 
@@ -164,11 +225,6 @@ fn step_of(line: &str) -> Option<usize> {
     }
 }
 
-/// The seconds of a line of `metrics.csv`.
-fn seconds_of(line: &str, head: &str) -> Option<f64> {
-    (head == METRICS_HEAD).then(|| line.split(',').nth(2)?.parse().ok()).flatten()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -185,7 +241,11 @@ mod tests {
     #[test]
     fn a_resumed_log_drops_what_came_later() {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join(METRICS), format!("{METRICS_HEAD}\n10,1,0.5,a\n20,2,0.75,b\n30,3,1,")).unwrap();
+        fs::write(
+            folder.path().join(METRICS),
+            format!("{METRICS_HEAD}\n10,1,0.5,a\n20,2,0.75,b\n30,3,1,"),
+        )
+        .unwrap();
         fs::write(folder.path().join(LINES), "{\"step\":20}\n{\"step\":21}\n{\"st").unwrap();
         let log = RunLog::resume(folder.path(), 20).unwrap();
         assert!(log.seconds() >= 0.75 && log.seconds() < 0.95);

@@ -8,6 +8,7 @@ mod data;
 #[allow(dead_code, unused_imports, reason = "the commands take it up one by one")]
 mod draw;
 mod environment;
+mod events;
 mod inputs;
 mod interrupt;
 mod log;
@@ -17,6 +18,7 @@ mod new_file;
 mod output;
 mod progress;
 mod recipe;
+mod report;
 mod run_folder;
 mod scores;
 mod similar;
@@ -31,20 +33,21 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let output = Output::new(arguments.verbosity);
+    let done = |result: anyhow::Result<()>| result.map(|()| ExitCode::SUCCESS);
     let result = match &arguments.command {
         Command::Train(arguments) => commands::train::run(arguments, output),
-        Command::Eval(arguments) => commands::eval::run(arguments, output),
-        Command::Predict(arguments) => commands::predict::run(arguments, output),
-        Command::Bench(arguments) => commands::bench::run(arguments, output),
-        Command::Explain(arguments) => commands::explain::run(arguments, output),
-        Command::Doctor(arguments) => commands::doctor::run(arguments, output),
-        Command::Summary(arguments) => commands::summary::run(arguments, output),
-        Command::Export(arguments) => commands::export::run(arguments, output),
-        Command::Completions(arguments) => commands::completions::run(arguments, output),
-        Command::Man(arguments) => commands::man::run(arguments, output),
+        Command::Eval(arguments) => done(commands::eval::run(arguments, output)),
+        Command::Predict(arguments) => done(commands::predict::run(arguments, output)),
+        Command::Bench(arguments) => done(commands::bench::run(arguments, output)),
+        Command::Explain(arguments) => done(commands::explain::run(arguments, output)),
+        Command::Doctor(arguments) => done(commands::doctor::run(arguments, output)),
+        Command::Summary(arguments) => done(commands::summary::run(arguments, output)),
+        Command::Export(arguments) => done(commands::export::run(arguments, output)),
+        Command::Completions(arguments) => done(commands::completions::run(arguments, output)),
+        Command::Man(arguments) => done(commands::man::run(arguments, output)),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             // Some libraries end their messages with a line break.
             let message = format!("{error:#}");

@@ -3,7 +3,6 @@
 use crate::output::{Output, Thousands};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use loupe_model::{EpochRecord, Normalization, Step};
-use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 /// Between two lines where there is no bar.
@@ -136,11 +135,6 @@ impl Progress {
     }
 }
 
-/// Whether somebody looks at standard output as it is written.
-pub(crate) fn watched() -> bool {
-    std::io::stdout().is_terminal()
-}
-
 fn position(step: &Step) -> String {
     format!("step {}/{}", Thousands(step.step), Thousands(step.steps))
 }
@@ -155,7 +149,8 @@ fn epoch_line(
     let EpochRecord { epoch, mean_loss, training, .. } = record;
     let accuracy = training.ratio() * 100.0;
     let step = seconds / steps.max(1) as f64 * 1e6;
-    let mut line = format!("epoch {epoch}/{epochs}  mean loss {mean_loss:.4}  accuracy {accuracy:.2} %");
+    let mut line =
+        format!("epoch {epoch}/{epochs}  mean loss {mean_loss:.4}  accuracy {accuracy:.2} %");
     // Batch statistics where there are two scores: those of the tutorial.
     if let Some(score) = record.score(Normalization::BatchStatistics) {
         line += &format!("  {scored} {:.2} %", score.ratio() * 100.0);
@@ -188,9 +183,13 @@ mod tests {
 
     #[test]
     fn times_are_short() {
-        for (seconds, text) in
-            [(0.04, "0.0 s"), (9.6, "9.6 s"), (59.0, "59 s"), (61.0, "1 min 01 s"), (7300.0, "2 h 01 min")]
-        {
+        for (seconds, text) in [
+            (0.04, "0.0 s"),
+            (9.6, "9.6 s"),
+            (59.0, "59 s"),
+            (61.0, "1 min 01 s"),
+            (7300.0, "2 h 01 min"),
+        ] {
             assert_eq!(Clock(seconds).to_string(), text);
         }
     }

@@ -86,22 +86,16 @@ impl RunFolder {
     /// Takes back what a new training has written, for one that has failed before its first checkpoint. What cannot
     /// be removed stays.
     pub(crate) fn discard(&self) {
-        for name in [NETWORK, CLASSES, CONFIG, ENVIRONMENT, WEIGHTS, BEST].iter().chain(&log::FILES) {
+        for name in [NETWORK, CLASSES, CONFIG, ENVIRONMENT, WEIGHTS, BEST].iter().chain(&log::FILES)
+        {
             let _ = fs::remove_file(self.path.join(name));
         }
-        for path in self.events() {
+        for path in events::files(&self.path) {
             let _ = fs::remove_file(path);
         }
         if self.made {
             let _ = fs::remove_dir(&self.path);
         }
-    }
-
-    /// TensorBoard's files.
-    fn events(&self) -> Vec<PathBuf> {
-        let entries = fs::read_dir(&self.path).into_iter().flatten().flatten();
-        let ours = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with(events::PREFIX);
-        entries.filter(|entry| ours(&entry.file_name())).map(|entry| entry.path()).collect()
     }
 
     pub(crate) fn path(&self) -> &Path {

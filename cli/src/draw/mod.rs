@@ -6,6 +6,7 @@ mod chart;
 mod colour;
 mod drawing;
 mod grid;
+mod mistakes;
 mod raster;
 mod rgb;
 mod svg;
@@ -17,6 +18,8 @@ pub(crate) use chart::{Curve, LossChart, RunCurves, confusion, curves, loss_char
 pub(crate) use colour::Colour;
 pub(crate) use drawing::Drawing;
 pub(crate) use grid::{Tile, grid};
+pub(crate) use mistakes::{Mistake, mistakes};
 pub(crate) use rgb::Rgb;
+pub(crate) use svg::{escaped, png_uri};
 pub(crate) use terminal::{colour, terminal, terminal_signed};
 pub(crate) use values::{bytes, grey, signed};

@@ -72,7 +72,9 @@ impl<'de> Deserialize<'de> for NetworkChoice {
             type Value = NetworkChoice;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("network: cnn, mlp, the name of a file, or a table with input and layers")
+                f.write_str(
+                    "network: cnn, mlp, the name of a file, or a table with input and layers",
+                )
             }
 
             fn visit_str<E>(self, name: &str) -> Result<NetworkChoice, E> {

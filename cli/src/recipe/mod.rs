@@ -5,6 +5,7 @@ mod optimizer;
 mod toml;
 mod values;
 
+pub(crate) use self::toml::loss_name;
 pub(crate) use changes::{AugmentationChanges, Changes, DataChanges, NetworkChoice, StopChanges};
 pub(crate) use optimizer::{Optimizer, OptimizerChanges, OptimizerKind};
 pub(crate) use values::{angle, patience, pixels, rate, seconds, share};
@@ -152,11 +153,7 @@ impl Recipe {
                 false => Order::File,
             },
             schedule: self.schedule,
-            augmentation: Augmentation {
-                shift: self.shift,
-                rotate: self.rotate,
-                seed: self.seed,
-            },
+            augmentation: Augmentation { shift: self.shift, rotate: self.rotate, seed: self.seed },
             judged_by: self.statistics,
             patience: self.patience,
         }
@@ -193,7 +190,8 @@ mod tests {
             ] {
                 let recipe = resolved(Some(preset), change).unwrap();
                 let text = recipe.to_toml();
-                let again = Changes::parse(&text, "fast").unwrap_or_else(|e| panic!("{e:#}\n{text}"));
+                let again =
+                    Changes::parse(&text, "fast").unwrap_or_else(|e| panic!("{e:#}\n{text}"));
                 assert_eq!(Recipe::resolve(None, None, again).unwrap(), recipe, "{text}");
             }
         }
@@ -205,7 +203,8 @@ mod tests {
         assert_eq!(recipe.optimizer, Optimizer::Sgd { lr: 0.1, momentum: 0.0 });
         let error = resolved(None, "[optimizer]\nmomentum = 0.1").unwrap_err().to_string();
         assert_eq!(error, "optimizer.momentum: Adam has no momentum");
-        let error = resolved(None, "[optimizer]\ntype = \"SGD\"\neps = 0.1").unwrap_err().to_string();
+        let error =
+            resolved(None, "[optimizer]\ntype = \"SGD\"\neps = 0.1").unwrap_err().to_string();
         assert_eq!(error, "optimizer.eps: SGD has no eps");
     }
 

@@ -1,7 +1,7 @@
 //! A recipe as a configuration file.
 
 use super::{NetworkChoice, Optimizer, Recipe};
-use loupe_model::{Loss, NetworkSpec, Normalization, Schedule};
+use loupe_model::{Loss, NetworkSpec, Normalization};
 use serde::Serialize;
 use std::fmt::Write;
 
@@ -14,25 +14,43 @@ impl Recipe {
     }
 
     fn write(&self, out: &mut String) -> std::fmt::Result {
-        writeln!(out, "# A training: `loupe train --config FILE`. Flags count more than what stands here.")?;
+        writeln!(
+            out,
+            "# A training: `loupe train --config FILE`. Flags count more than what stands here."
+        )?;
         if let NetworkChoice::Named(name) = &self.network {
-            writeln!(out, "network = {}  # cnn, mlp, a network file, or a table at the end", string(name))?;
+            writeln!(
+                out,
+                "network = {}  # cnn, mlp, a network file, or a table at the end",
+                string(name)
+            )?;
         }
         // A TOML integer has 63 bits; larger seeds are written all the same, and read.
         writeln!(out, "seed = {}", self.seed)?;
         writeln!(out, "epochs = {}", self.epochs)?;
         writeln!(out, "batch_size = {}", self.batch_size)?;
-        writeln!(out, "loss = \"{}\"  # BCELoss, BCEWithLogitsLoss, MSELoss or CrossEntropyLoss", loss_name(self.loss))?;
+        writeln!(
+            out,
+            "loss = \"{}\"  # BCELoss, BCEWithLogitsLoss, MSELoss or CrossEntropyLoss",
+            loss_name(self.loss)
+        )?;
         let statistics = match self.statistics {
             Normalization::BatchStatistics => "batch",
             Normalization::RunningStatistics => "running",
         };
-        writeln!(out, "statistics = \"{statistics}\"  # whose score says which epoch is the best: batch or running")?;
+        writeln!(
+            out,
+            "statistics = \"{statistics}\"  # whose score says which epoch is the best: batch or running"
+        )?;
 
         writeln!(out, "\n[data]")?;
         writeln!(out, "path = {}", string(&self.data.to_string_lossy()))?;
         writeln!(out, "shuffle = {}", self.shuffle)?;
-        writeln!(out, "validation = {:?}  # share of the training items that is held out", self.validation)?;
+        writeln!(
+            out,
+            "validation = {:?}  # share of the training items that is held out",
+            self.validation
+        )?;
 
         writeln!(out, "\n[optimizer]")?;
         match self.optimizer {
@@ -46,7 +64,10 @@ impl Recipe {
             }
         }
 
-        writeln!(out, "\n[schedule]  # Constant, StepLR, LinearLR, CosineAnnealingLR or OneCycleLR")?;
+        writeln!(
+            out,
+            "\n[schedule]  # Constant, StepLR, LinearLR, CosineAnnealingLR or OneCycleLR"
+        )?;
         write!(out, "{}", toml::to_string(&self.schedule).expect("a flat table"))?;
 
         writeln!(out, "\n[augmentation]  # at random, by up to so much")?;
@@ -68,7 +89,8 @@ impl Recipe {
             struct Table<'a> {
                 network: &'a NetworkSpec,
             }
-            let table = toml::to_string(&Table { network: spec }).expect("numbers, names and lists");
+            let table =
+                toml::to_string(&Table { network: spec }).expect("numbers, names and lists");
             write!(out, "\n{table}")?;
         }
         Ok(())

@@ -26,7 +26,9 @@ fn check_angle(value: f64) -> Checked<f32> {
 }
 
 fn check_seconds(value: f64) -> Checked<f64> {
-    (value > 0.0 && value.is_finite()).then_some(value).ok_or("expected a number of seconds above 0")
+    (value > 0.0 && value.is_finite())
+        .then_some(value)
+        .ok_or("expected a number of seconds above 0")
 }
 
 fn number(text: &str) -> Checked<f64> {
@@ -98,7 +100,8 @@ pub(super) fn some_seconds<'de, D: Deserializer<'de>>(d: D) -> Result<Option<f64
 pub(super) fn some_betas<'de, D: Deserializer<'de>>(d: D) -> Result<Option<[f64; 2]>, D::Error> {
     let betas = <[f64; 2]>::deserialize(d)?;
     for beta in betas {
-        check_share(beta).map_err(|message| D::Error::custom(format!("{message}, found {beta}")))?;
+        check_share(beta)
+            .map_err(|message| D::Error::custom(format!("{message}, found {beta}")))?;
     }
     Ok(Some(betas))
 }

@@ -48,11 +48,12 @@ impl Judgement {
     }
 }
 
+/// A way of normalising, and why single items cannot be scored by it, if so.
+pub(crate) type Mode = (Option<Normalization>, Result<(), SpecError>);
+
 /// The ways of normalising in which a network can be scored: none for one without batch normalisation. With each,
 /// why it cannot be done for single items, if so.
-pub(crate) fn modes(
-    network: &Network,
-) -> Result<Vec<(Option<Normalization>, Result<(), SpecError>)>> {
+pub(crate) fn modes(network: &Network) -> Result<Vec<Mode>> {
     if !network.has_batch_norm() {
         return Ok(vec![(None, Ok(()))]);
     }
@@ -71,22 +72,6 @@ pub(crate) fn modes(
 /// What to normalise by in a mode. Without batch normalisation the outputs do not depend on it.
 pub(crate) fn normalization(mode: Option<Normalization>) -> Normalization {
     mode.unwrap_or(Normalization::RunningStatistics)
-}
-
-/// Scores a network in every mode.
-pub(crate) fn score_modes(
-    cx: &Context,
-    network: &Network,
-    data: &Dataset,
-) -> Result<Vec<ModeScore>> {
-    let score = |(mode, possible): (_, Result<(), SpecError>)| {
-        let score = match possible {
-            Ok(()) => Ok(evaluate(cx, network, data, normalization(mode))?),
-            Err(reason) => Err(reason),
-        };
-        Ok(ModeScore { mode, score })
-    };
-    modes(network)?.into_iter().map(score).collect()
 }
 
 /// Prints `<mode> <correct> <items> <correct / items>` for each mode.

@@ -81,11 +81,13 @@ pub(crate) fn run(arguments: &TrainArguments, mut output: Output) -> Result<Exit
             session.place(),
             session.folder().path().display()
         )),
-        Stop::Patience => output.note(format_args!("stopped early: no better score for {} epochs",
-            recipe.patience.map_or(0, usize::from))),
+        Stop::Patience => output.note(format_args!(
+            "stopped early: no better score for {} epochs",
+            recipe.patience.map_or(0, usize::from)
+        )),
         Stop::Epochs => {}
     }
-    results::write(&session, &recipe, &data, &mut output)?;
+    results::write_all(&session, &model.name, &recipe, &data, &mut output)?;
     output.note(format_args!("wrote {}", session.folder().path().display()));
     output.finish()?;
     Ok(ExitCode::SUCCESS)
@@ -157,7 +159,11 @@ fn resumed_run(run: &Path) -> Result<Resumed> {
     let folder = RunFolder::open(run);
     let path = folder.checkpoint();
     let checkpoint = std::fs::read(&path).with_context(|| {
-        format!("{}: cannot read; expected the checkpoint of a training in {}", path.display(), run.display())
+        format!(
+            "{}: cannot read; expected the checkpoint of a training in {}",
+            path.display(),
+            run.display()
+        )
     })?;
     Ok(Resumed { folder, path, checkpoint })
 }

@@ -94,6 +94,11 @@ impl<'d> Session<'d> {
         self.log.seconds()
     }
 
+    /// Of each epoch that is over, the seconds of training up to its end.
+    pub(super) fn epoch_ends(&self) -> &[f64] {
+        self.log.epoch_ends()
+    }
+
     /// Images per second of training, if there was any.
     pub(super) fn speed(&self) -> Option<f64> {
         self.speed

@@ -1,12 +1,12 @@
 //! Several trainings in one chart.
 
 use super::super::colour::Paint;
-use super::super::drawing::{Drawing, Stroke};
+use super::super::drawing::{Anchor, Drawing, Stroke, TextStyle, point};
 use super::axis::{Axis, number, percent};
 use super::columns::{columns, smoothed};
 use super::loss::{COLUMNS, Panels, draw_title, loss_title, radius};
 use super::panel::{Name, Panel, accuracy_range, last, range};
-use super::{HEIGHT, WIDTH};
+use super::{HEIGHT, LABEL, WIDTH};
 
 /// One training of several.
 #[derive(Clone, Debug)]
@@ -26,6 +26,8 @@ pub(crate) fn curves(runs: &[RunCurves<'_>], title: &str) -> Drawing {
     let means: Vec<_> = runs.iter().map(mean).collect();
     let mut drawing = Drawing::new(WIDTH, HEIGHT, title);
     draw_title(&mut drawing, title);
+    let style = TextStyle::new(Paint::Muted, LABEL, Anchor::Start);
+    drawing.text(point(90.0, 68.0), "losses: means over a hundredth of each training", style);
     let (upper, lower) = match Panels::new(true) {
         Panels { upper, lower: Some(lower) } => (upper, lower),
         Panels { upper, lower: None } => (upper, upper),

@@ -7,7 +7,7 @@ use super::{LABEL, TITLE};
 use crate::output::Thousands;
 
 /// `counts[true class][predicted class]`. Each row is shaded by its shares, the diagonal in another hue than
-/// the mistakes, which are shaded four times as strongly: they are few. Missing names are the classes' numbers.
+/// the mistakes, whose shades are stronger: they are few. Missing names are the classes' numbers.
 pub(crate) fn confusion(counts: &[Vec<u64>], names: &[String], title: &str) -> Drawing {
     let classes = counts.len();
     let name = |class: usize| names.get(class).cloned().unwrap_or_else(|| class.to_string());
@@ -69,10 +69,9 @@ fn cell_side(counts: &[Vec<u64>]) -> f32 {
 fn draw_cell(drawing: &mut Drawing, cell: Rect, count: u64, share: f32, right: bool) {
     let (paint, opacity) = match right {
         true => (Paint::Right, share * share),
-        false => (Paint::Wrong, (share * 4.0).min(1.0)),
+        false => (Paint::Wrong, (share.sqrt() * 2.0).min(1.0)),
     };
     if count > 0 {
-        // A single mistake among thousands is still seen.
         drawing.rect(cell, paint, opacity.max(0.06));
     }
     drawing.frame(cell, Stroke::new(Paint::Grid, 1.0));

@@ -190,7 +190,7 @@ fn draw_epochs(drawing: &mut Drawing, ends: &[usize], losses: &Panel, accuracies
             }
         }
         if (i + 1).is_multiple_of(labels) {
-            let text = if room > 90.0 { format!("epoch {}", i + 1) } else { (i + 1).to_string() };
+            let text = if room > 76.0 { format!("epoch {}", i + 1) } else { (i + 1).to_string() };
             let style = TextStyle::new(Paint::Muted, LABEL, Anchor::End);
             drawing.text(point(x - 6.0, losses.rect.y + 18.0), text, style);
         }
