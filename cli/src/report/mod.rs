@@ -14,7 +14,7 @@ pub(crate) struct Report<'a> {
     pub(crate) scores: Vec<ScoreRow<'a>>,
     /// Other numbers of the headline: loss, time, images per second.
     pub(crate) numbers: Vec<(&'a str, String)>,
-    /// Hints, one paragraph each.
+    /// Hints, one paragraph each; what stands between backticks is code.
     pub(crate) notes: Vec<String>,
     pub(crate) loss_chart: Option<&'a Drawing>,
     pub(crate) epochs: Vec<EpochRow>,
@@ -171,6 +171,8 @@ mod tests {
         assert!(html(&report).contains("Why two accuracies?"));
         let one = Report { scores: vec![row("running statistics", 9587)], ..Report::default() };
         assert!(!html(&one).contains("Why two accuracies?"));
+        let one = Report { notes: vec!["see `loupe <x>`".into()], ..one };
+        assert!(html(&one).contains("<p>see <code>loupe &lt;x&gt;</code></p>"));
         let none = Report { scores: vec![ScoreRow { mode: "", correct: 0, items: 0 }], ..one };
         assert!(html(&none).contains("–"));
     }
