@@ -57,8 +57,8 @@ impl EventWriter {
         Ok(writer)
     }
 
-    /// A file that is there, to be continued after `step`: later steps, and what a crash has left half-written, are taken
-    /// out of it.
+    /// A file that is there, to be continued after `step`: later steps, and what a crash has left
+    /// half-written, are taken out of it.
     ///
     /// # Errors
     /// Those of the system; [`io::ErrorKind::InvalidData`] if it is no event file.
@@ -118,7 +118,8 @@ fn wall_time() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64())
 }
 
-/// Number and kind of a field: 0 is a varint, 1 are 8 bytes, 2 are bytes with their number, 5 are 4 bytes.
+/// Number and kind of a field: 0 is a varint, 1 are 8 bytes, 2 are bytes with their number, 5 are 4
+/// bytes.
 fn field(number: u8, kind: u8) -> u8 {
     number << 3 | kind
 }

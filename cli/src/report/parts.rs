@@ -37,9 +37,20 @@ pub(super) fn headline(report: &Report<'_>) -> String {
         html += &format!("<p>{WHY_TWO}</p>\n");
     }
     for note in &report.notes {
-        html += &format!("<p>{}</p>\n", escaped(note));
+        html += &format!("<p>{}</p>\n", with_code(note));
     }
     html + "</section>\n"
+}
+
+/// Text in which what stands between backticks is code.
+fn with_code(text: &str) -> String {
+    let parts = text.split('`').enumerate();
+    parts
+        .map(|(i, part)| match i % 2 {
+            0 => escaped(part),
+            _ => format!("<code>{}</code>", escaped(part)),
+        })
+        .collect()
 }
 
 /// A drawing, which scrolls where the page is too narrow to read it.

@@ -15,8 +15,8 @@ pub(super) struct Column {
     count: usize,
 }
 
-/// The values in at most `limit` columns of nearly equal size. What is not finite is left out, and so are columns of
-/// nothing else.
+/// The values in at most `limit` columns of nearly equal size. What is not finite is left out, and so
+/// are columns of nothing else.
 pub(super) fn columns(values: &[f32], limit: usize) -> Vec<Column> {
     let count = values.len().min(limit);
     let bound = |i: usize| (values.len() as u128 * i as u128 / count as u128) as usize;

@@ -6,7 +6,7 @@ use super::axis::{Axis, number, percent};
 use super::columns::{columns, smoothed};
 use super::loss::{COLUMNS, Panels, draw_title, loss_title, radius};
 use super::panel::{Name, Panel, accuracy_range, last, range};
-use super::{HEIGHT, LABEL, WIDTH};
+use super::{HEIGHT, LABEL, WIDTH, head};
 
 /// One training of several.
 #[derive(Clone, Debug)]
@@ -20,15 +20,20 @@ pub(crate) struct RunCurves<'a> {
     pub(crate) accuracies: &'a [(f64, f64)],
 }
 
-/// Mean losses on top, accuracies below, over epochs, so that trainings of different batch sizes stand side by
-/// side. Names stand at the curves' ends; colours repeat after seven trainings, the next with dashes.
+/// Mean losses on top, accuracies below, over epochs, so that trainings of different batch sizes stand
+/// side by side. Names stand at the curves' ends; colours repeat after seven trainings, the next with
+/// dashes.
 pub(crate) fn curves(runs: &[RunCurves<'_>], title: &str) -> Drawing {
     let means: Vec<_> = runs.iter().map(mean).collect();
     let mut drawing = Drawing::new(WIDTH, HEIGHT, title);
     draw_title(&mut drawing, title);
     let style = TextStyle::new(Paint::Muted, LABEL, Anchor::Start);
-    drawing.text(point(90.0, 68.0), "losses: means over a hundredth of each training", style);
-    let (upper, lower) = match Panels::new(true) {
+    drawing.text(
+        point(90.0, head(title) + 22.0),
+        "losses: means over a hundredth of each training",
+        style,
+    );
+    let (upper, lower) = match Panels::new(head(title), true) {
         Panels { upper, lower: Some(lower) } => (upper, lower),
         Panels { upper, lower: None } => (upper, upper),
     };

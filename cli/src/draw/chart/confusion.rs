@@ -3,11 +3,14 @@
 use super::super::colour::Paint;
 use super::super::drawing::{Anchor, Drawing, Rect, Stroke, TextStyle, point};
 use super::super::text;
-use super::{LABEL, TITLE};
+use super::{LABEL, TITLE, head};
 use crate::output::Thousands;
 
-/// `counts[true class][predicted class]`. Each row is shaded by its shares, the diagonal in another hue than
-/// the mistakes, whose shades are stronger: they are few. Missing names are the classes' numbers.
+/// A cell less wide than this holds no number.
+const READABLE: f32 = 20.0;
+
+/// `counts[true class][predicted class]`. Each row is shaded by its shares, the diagonal in another hue
+/// than the mistakes, whose shades are stronger: they are few. Missing names are the classes' numbers.
 pub(crate) fn confusion(counts: &[Vec<u64>], names: &[String], title: &str) -> Drawing {
     let classes = counts.len();
     let name = |class: usize| names.get(class).cloned().unwrap_or_else(|| class.to_string());
@@ -18,14 +21,14 @@ pub(crate) fn confusion(counts: &[Vec<u64>], names: &[String], title: &str) -> D
     let upright = widest > side - 6.0;
     let names_height = if upright { names_width } else { 16.0 };
 
-    let (left, top) = (56.0 + names_width, 92.0 + names_height);
+    let (left, top) = (56.0 + names_width, head(title) + 46.0 + names_height);
     let all = side * classes as f32;
     let title_width = text::width(title, TITLE) + 48.0;
     let width = (left + all + 24.0).max(title_width).max(240.0).ceil();
     let mut drawing = Drawing::new(width as usize, (top + all + 24.0).ceil() as usize, title);
     drawing.text(point(24.0, 38.0), title, TextStyle::new(Paint::Ink, TITLE, Anchor::Start));
     let ink = TextStyle::new(Paint::Ink, LABEL, Anchor::Middle);
-    drawing.text(point(left + all / 2.0, 72.0), "predicted", ink);
+    drawing.text(point(left + all / 2.0, head(title) + 26.0), "predicted", ink);
     drawing.text(point(32.0, top + all / 2.0), "true", ink.upwards());
 
     for class in 0..classes {
@@ -55,8 +58,22 @@ pub(crate) fn confusion(counts: &[Vec<u64>], names: &[String], title: &str) -> D
         }
     }
     let frame = Rect { x: left, y: top, width: all, height: all };
+    if side >= READABLE {
+        draw_lines(&mut drawing, frame, classes);
+    }
     drawing.frame(frame, Stroke::new(Paint::Muted, 1.0));
     drawing
+}
+
+/// Lines between rows and between columns.
+fn draw_lines(drawing: &mut Drawing, frame: Rect, classes: usize) {
+    for i in 1..classes {
+        let at = frame.width * i as f32 / classes as f32;
+        let (x, y) = (frame.x + at, frame.y + at);
+        let stroke = Stroke::new(Paint::Grid, 1.0);
+        drawing.line(vec![point(frame.x, y), point(frame.right(), y)], stroke);
+        drawing.line(vec![point(x, frame.y), point(x, frame.bottom())], stroke);
+    }
 }
 
 /// Wide enough for the largest number, but less where there are so many classes that none can be read.
@@ -74,8 +91,7 @@ fn draw_cell(drawing: &mut Drawing, cell: Rect, count: u64, share: f32, right: b
     if count > 0 {
         drawing.rect(cell, paint, opacity.max(0.06));
     }
-    drawing.frame(cell, Stroke::new(Paint::Grid, 1.0));
-    if cell.width < 20.0 {
+    if cell.width < READABLE {
         return;
     }
     let paint = match (count, opacity > 0.55) {

@@ -6,7 +6,7 @@ use super::super::text;
 use super::axis::{Axis, number, percent};
 use super::columns::{Column, columns, smoothed};
 use super::panel::{Curve, Name, Panel, accuracy_range, last, range};
-use super::{HEIGHT, LABEL, TITLE, WIDTH};
+use super::{HEIGHT, LABEL, TITLE, WIDTH, head};
 
 /// A chart has at most so many columns, whatever the number of steps.
 pub(super) const COLUMNS: usize = 500;
@@ -23,8 +23,8 @@ pub(crate) struct LossChart<'a> {
     pub(crate) accuracies: &'a [Curve],
 }
 
-/// Losses on top: the range of all steps, that of the middle 80 %, and a mean over about a hundredth of the
-/// training. By ratios where they differ much. Below, if there are any, the accuracies.
+/// Losses on top: the range of all steps, that of the middle 80 %, and a mean over about a hundredth of
+/// the training. By ratios where they differ much. Below, if there are any, the accuracies.
 pub(crate) fn loss_chart(chart: &LossChart<'_>) -> Drawing {
     let columns = columns(chart.losses, COLUMNS);
     let mean = smoothed(&columns, radius(columns.len()));
@@ -33,7 +33,7 @@ pub(crate) fn loss_chart(chart: &LossChart<'_>) -> Drawing {
     draw_legend(&mut drawing, chart, &columns);
 
     let steps = chart.losses.len().max(chart.epoch_ends.last().copied().unwrap_or(0)).max(1) as f64;
-    let Panels { upper, lower } = Panels::new(!chart.accuracies.is_empty());
+    let Panels { upper, lower } = Panels::new(head(chart.title), !chart.accuracies.is_empty());
     let x = Axis::linear((0.0, steps), (upper.x, upper.right()));
     let y = loss_axis(&columns, &mean, (upper.bottom(), upper.y));
     let losses = Panel { rect: upper, x, y };
@@ -66,13 +66,16 @@ pub(super) struct Panels {
 }
 
 impl Panels {
-    pub(super) fn new(accuracies: bool) -> Panels {
-        let (x, y, bottom) = (90.0, 84.0, HEIGHT as f32 - 60.0);
+    /// Below a title of this height and a line of legend.
+    pub(super) fn new(head: f32, accuracies: bool) -> Panels {
+        const LOWER: f32 = 164.0;
+        const GAP: f32 = 24.0;
+        let (x, y, bottom) = (90.0, head + 38.0, HEIGHT as f32 - 60.0);
         let rect = |y, height, width| Rect { x, y, width, height };
         match accuracies {
             true => Panels {
-                upper: rect(y, 368.0, 880.0),
-                lower: Some(rect(y + 392.0, bottom - y - 392.0, 880.0)),
+                upper: rect(y, bottom - LOWER - GAP - y, 880.0),
+                lower: Some(rect(bottom - LOWER, LOWER, 880.0)),
             },
             false => Panels { upper: rect(y, bottom - y, WIDTH as f32 - x - 40.0), lower: None },
         }
@@ -85,12 +88,12 @@ pub(super) fn draw_title(drawing: &mut Drawing, title: &str) {
 }
 
 fn draw_legend(drawing: &mut Drawing, chart: &LossChart<'_>, columns: &[Column]) {
-    let mut x = 90.0;
+    let (mut x, y) = (90.0, head(chart.title) + 17.0);
     let mut entry = |drawing: &mut Drawing, text: &str, opacity: f32, height: f32| {
-        let swatch = Rect { x, y: 63.0 - height / 2.0, width: 22.0, height };
+        let swatch = Rect { x, y: y - height / 2.0, width: 22.0, height };
         drawing.rect(swatch, Paint::Series(0), opacity);
         let style = TextStyle::new(Paint::Muted, LABEL, Anchor::Start);
-        drawing.text(point(x + 29.0, 68.0), text, style);
+        drawing.text(point(x + 29.0, y + 5.0), text, style);
         x += 29.0 + text::width(text, LABEL) + 28.0;
     };
     if ranges(columns) {
@@ -106,7 +109,7 @@ fn draw_legend(drawing: &mut Drawing, chart: &LossChart<'_>, columns: &[Column])
     if missing > 0 {
         let text = format!("{} not finite", number(missing as f64, 0));
         let style = TextStyle::new(Paint::Wrong, LABEL, Anchor::Start);
-        drawing.text(point(x, 68.0), text, style);
+        drawing.text(point(x, y + 5.0), text, style);
     }
 }
 
@@ -118,8 +121,8 @@ fn ranges(columns: &[Column]) -> bool {
     columns.iter().any(|column| column.lowest < column.highest) || radius(columns.len()) > 0
 }
 
-/// By ratios where losses differ much. The lower end leaves out steps far below the mean: at batch size 1 they
-/// reach down to nothing.
+/// By ratios where losses differ much. The lower end leaves out steps far below the mean: at batch size
+/// 1 they reach down to nothing.
 fn loss_axis(columns: &[Column], mean: &[(f64, f64)], pixels: (f32, f32)) -> Axis {
     let all = range(columns.iter().flat_map(|column| [column.lowest, column.highest]));
     let (lowest, highest) = all.unwrap_or((0.0, 1.0));

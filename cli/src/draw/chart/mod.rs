@@ -16,3 +16,8 @@ const WIDTH: usize = 1200;
 const HEIGHT: usize = 700;
 const TITLE: f32 = 22.0;
 const LABEL: f32 = 14.0;
+
+/// The height that a title takes.
+fn head(title: &str) -> f32 {
+    if title.is_empty() { 4.0 } else { 46.0 }
+}

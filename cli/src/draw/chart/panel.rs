@@ -79,7 +79,8 @@ impl Panel {
         finite.map(|&point| self.at(point)).collect()
     }
 
-    /// Names to the right of the panel, as near to their curves' ends as they fit without touching each other.
+    /// Names to the right of the panel, as near to their curves' ends as they fit without touching each
+    /// other.
     pub(super) fn names(&self, drawing: &mut Drawing, mut names: Vec<Name>) {
         const HEIGHT: f32 = 19.0;
         let (top, bottom) = (self.rect.y + 10.0, self.rect.bottom().max(self.rect.y + 10.0));
