@@ -50,9 +50,15 @@ fn help_names_every_option_and_its_default() {
         }
     }
     let text = help("--help");
-    for part in
-        ["train", "eval", "bench", "explain", "Exit status: 0", "LOUPE_ISA=portable|avx2|avx512"]
-    {
+    for part in [
+        "train",
+        "eval",
+        "predict",
+        "bench",
+        "explain",
+        "Exit status: 0",
+        "LOUPE_ISA=portable|avx2|avx512",
+    ] {
         assert!(text.contains(part), "{part}: {text}");
     }
     assert!(help("--version").starts_with("loupe 0."));
