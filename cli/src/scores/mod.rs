@@ -48,13 +48,25 @@ impl Judgement {
     }
 }
 
-/// The ways of normalising in which a network can be scored: none for one without batch normalisation. With each,
-/// why it cannot be done for single items, if so.
-pub(crate) fn modes(
-    network: &Network,
-) -> Result<Vec<(Option<Normalization>, Result<(), SpecError>)>> {
+/// A way of normalising.
+pub(crate) struct Mode {
+    /// None for a network without batch normalisation, whose outputs do not depend on it.
+    pub(crate) name: Option<Normalization>,
+    /// Or why it cannot be done with single items.
+    pub(crate) possible: Result<(), SpecError>,
+}
+
+impl Mode {
+    /// What to normalise by.
+    pub(crate) fn normalization(&self) -> Normalization {
+        self.name.unwrap_or(Normalization::RunningStatistics)
+    }
+}
+
+/// The ways of normalising in which a network is scored.
+pub(crate) fn modes(network: &Network) -> Result<Vec<Mode>> {
     if !network.has_batch_norm() {
-        return Ok(vec![(None, Ok(()))]);
+        return Ok(vec![Mode { name: None, possible: Ok(()) }]);
     }
     let single = match network.check_single() {
         Err(other) if !matches!(other, SpecError::OneValuePerChannel { .. }) => {
@@ -63,14 +75,9 @@ pub(crate) fn modes(
         single => single,
     };
     Ok(vec![
-        (Some(Normalization::BatchStatistics), single),
-        (Some(Normalization::RunningStatistics), Ok(())),
+        Mode { name: Some(Normalization::BatchStatistics), possible: single },
+        Mode { name: Some(Normalization::RunningStatistics), possible: Ok(()) },
     ])
-}
-
-/// What to normalise by in a mode. Without batch normalisation the outputs do not depend on it.
-pub(crate) fn normalization(mode: Option<Normalization>) -> Normalization {
-    mode.unwrap_or(Normalization::RunningStatistics)
 }
 
 /// Scores a network in every mode.
@@ -79,12 +86,12 @@ pub(crate) fn score_modes(
     network: &Network,
     data: &Dataset,
 ) -> Result<Vec<ModeScore>> {
-    let score = |(mode, possible): (_, Result<(), SpecError>)| {
-        let score = match possible {
-            Ok(()) => Ok(evaluate(cx, network, data, normalization(mode))?),
-            Err(reason) => Err(reason),
+    let score = |mode: Mode| {
+        let score = match &mode.possible {
+            Ok(()) => Ok(evaluate(cx, network, data, mode.normalization())?),
+            Err(reason) => Err(reason.clone()),
         };
-        Ok(ModeScore { mode, score })
+        Ok(ModeScore { mode: mode.name, score })
     };
     modes(network)?.into_iter().map(score).collect()
 }
