@@ -42,7 +42,7 @@ fn network_files() {
     let sandbox = Sandbox::new();
     refuses(
         &sandbox,
-        "--model cmm",
+        "--model cmn",
         &["unknown model cmn; expected cnn, mlp, or a file", "mean cnn?"],
     );
     refuses(&sandbox, "--model no.toml", &["no.toml: cannot read the network: "]);
