@@ -89,10 +89,11 @@ pub(crate) fn run(arguments: &TrainArguments, mut output: Output) -> Result<()> 
     }
     let scores = score_modes(trainer.context(), trainer.network(), &test)?;
     print_scores(&mut output, &scores);
-    output.note(format_args!("wrote {}", folder.path().display()));
-    if let Some(hint) = hint(&scores, Some(arguments.batch_size.get()), folder.path()) {
+    let hint = hint(&scores, Some(arguments.batch_size.get()), folder.path());
+    if let Some(hint) = hint.filter(|_| arguments.epochs > 0) {
         output.note(format_args!("{hint}"));
     }
+    output.note(format_args!("wrote {}", folder.path().display()));
     output.finish()
 }
 
