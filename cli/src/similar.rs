@@ -1,14 +1,12 @@
 //! What somebody who mistyped a name may have meant.
 
-/// From this likeness on, of 0 to 1, a name is proposed.
-const LIKE: f64 = 0.7;
-
-/// The one of `names` that is most like `typed`, if any is like it.
+/// The one of `names` that is `typed` with a mistake or two: one letter wrong, missing, too many or exchanged with
+/// the next for every three letters. The first of equals.
 pub(crate) fn similar<'a>(typed: &str, names: &[&'a str]) -> Option<&'a str> {
     let typed = typed.to_lowercase();
-    let likeness = |name: &&&str| strsim::jaro(&typed, name);
-    let best = names.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
-    (likeness(&best) >= LIKE).then_some(*best)
+    let mistakes = |name: &&&str| strsim::osa_distance(&typed, name);
+    let best = names.iter().min_by_key(mistakes)?;
+    (mistakes(&best) <= best.chars().count() / 3).then_some(*best)
 }
 
 #[cfg(test)]
@@ -21,10 +19,13 @@ mod tests {
             ("cmn", Some("cnn")),
             ("CNN", Some("cnn")),
             ("mpl", Some("mlp")),
+            ("cnn2", Some("cnn")),
             ("resnet", None),
+            ("cat", None),
             ("", None),
         ] {
             assert_eq!(similar(typed, &["cnn", "mlp"]), name, "{typed}");
         }
+        assert_eq!(similar("anything", &[]), None);
     }
 }

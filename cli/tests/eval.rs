@@ -180,8 +180,9 @@ fn the_most_wrong_items_are_listed() {
         before = probability;
         let (label, predicted) = (&mistake["label"], &mistake["predicted"]);
         let pair = format!("{label} → {predicted}");
-        let line = text.lines().find(|line| line.trim_start().starts_with(&format!("{item} ")));
-        assert!(line.is_some_and(|line| line.contains(&pair)), "{pair}: {text}");
+        let start = format!("{item} ");
+        let of_item = |line: &&str| line.trim_start().starts_with(&start) && line.contains(&pair);
+        assert_eq!(text.lines().filter(of_item).count(), 1, "{item} {pair}: {text}");
     }
 }
 

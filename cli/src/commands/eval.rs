@@ -4,14 +4,14 @@ use crate::args::{self, CommonArguments, TrainedArguments};
 use crate::data;
 use crate::output::Output;
 use crate::scores::{
-    Judged, Judgement, ModeScore, hint, judgement_json, loss_of, modes, normalization,
-    print_classes, print_confusion, print_scores,
+    Judged, Judgement, ModeScore, hint, judge, judgement_json, loss_of, modes, print_classes,
+    print_confusion, print_scores,
 };
 use crate::trained::Trained;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use loupe_model::data::Dataset;
-use loupe_model::{Layer, Normalization, classify};
+use loupe_model::{Layer, Normalization};
 use serde_json::{Value, json};
 
 #[derive(Debug, Args)]
@@ -62,20 +62,11 @@ pub(crate) fn run(arguments: &EvalArguments, mut output: Output) -> Result<()> {
     let data = data::open(&arguments.common, arguments.split.into(), trained.network.spec())?;
     let (loss, loss_name) = loss_of(&trained.network);
     let mut judgements = Vec::new();
-    for (mode, possible) in modes(&trained.network)? {
-        if !arguments.statistics.include(mode) {
+    for mode in modes(&trained.network)? {
+        if !arguments.statistics.include(mode.name) {
             continue;
         }
-        let result = match possible {
-            Ok(()) => {
-                let by = normalization(mode);
-                let classification = classify(&cx, &trained.network, &data, by)?;
-                let mean_loss = classification.mean_loss(&cx, loss)?;
-                Ok(Judged { classification, mean_loss })
-            }
-            Err(reason) => Err(reason),
-        };
-        judgements.push(Judgement { mode, result });
+        judgements.push(judge(&cx, &trained.network, &data, loss, mode)?);
     }
     let scores: Vec<ModeScore> = judgements.iter().map(Judgement::score).collect();
     let hint = hint(&scores, None, &arguments.trained.run);

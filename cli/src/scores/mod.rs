@@ -13,7 +13,7 @@ use anyhow::Result;
 use loupe_engine::Context;
 use loupe_model::data::Dataset;
 use loupe_model::{
-    Classification, Layer, Loss, Network, Normalization, Score, SpecError, evaluate,
+    Classification, Layer, Loss, Network, Normalization, Score, SpecError, classify,
 };
 use std::path::Path;
 
@@ -48,14 +48,25 @@ impl Judgement {
     }
 }
 
-/// A way of normalising, and why single items cannot be scored by it, if so.
-pub(crate) type Mode = (Option<Normalization>, Result<(), SpecError>);
+/// A way of normalising.
+pub(crate) struct Mode {
+    /// None for a network without batch normalisation, whose outputs do not depend on it.
+    pub(crate) name: Option<Normalization>,
+    /// Or why it cannot be done with single items.
+    pub(crate) possible: Result<(), SpecError>,
+}
 
-/// The ways of normalising in which a network can be scored: none for one without batch normalisation. With each,
-/// why it cannot be done for single items, if so.
+impl Mode {
+    /// What to normalise by.
+    pub(crate) fn normalization(&self) -> Normalization {
+        self.name.unwrap_or(Normalization::RunningStatistics)
+    }
+}
+
+/// The ways of normalising in which a network is scored.
 pub(crate) fn modes(network: &Network) -> Result<Vec<Mode>> {
     if !network.has_batch_norm() {
-        return Ok(vec![(None, Ok(()))]);
+        return Ok(vec![Mode { name: None, possible: Ok(()) }]);
     }
     let single = match network.check_single() {
         Err(other) if !matches!(other, SpecError::OneValuePerChannel { .. }) => {
@@ -64,14 +75,29 @@ pub(crate) fn modes(network: &Network) -> Result<Vec<Mode>> {
         single => single,
     };
     Ok(vec![
-        (Some(Normalization::BatchStatistics), single),
-        (Some(Normalization::RunningStatistics), Ok(())),
+        Mode { name: Some(Normalization::BatchStatistics), possible: single },
+        Mode { name: Some(Normalization::RunningStatistics), possible: Ok(()) },
     ])
 }
 
-/// What to normalise by in a mode. Without batch normalisation the outputs do not depend on it.
-pub(crate) fn normalization(mode: Option<Normalization>) -> Normalization {
-    mode.unwrap_or(Normalization::RunningStatistics)
+/// All that is known of a network on a data set by one way of normalising.
+pub(crate) fn judge(
+    cx: &Context,
+    network: &Network,
+    data: &Dataset,
+    loss: Loss,
+    mode: Mode,
+) -> Result<Judgement> {
+    let by = mode.normalization();
+    let result = match mode.possible {
+        Ok(()) => {
+            let classification = classify(cx, network, data, by)?;
+            let mean_loss = classification.mean_loss(cx, loss)?;
+            Ok(Judged { classification, mean_loss })
+        }
+        Err(reason) => Err(reason),
+    };
+    Ok(Judgement { mode: mode.name, result })
 }
 
 /// Prints `<mode> <correct> <items> <correct / items>` for each mode.

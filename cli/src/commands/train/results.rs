@@ -6,10 +6,10 @@ use crate::draw::{self, Curve, Drawing, LossChart, confusion, loss_chart, mistak
 use crate::output::{Output, Thousands};
 use crate::recipe::{Recipe, loss_name};
 use crate::report::{ClassRow, EpochRow, LayerRow, Report, ScoreRow, html};
-use crate::scores::{Judged, Judgement, ModeScore, hint, modes, normalization, print_scores};
+use crate::scores::{Judged, Judgement, ModeScore, hint, judge, modes, print_scores};
 use anyhow::{Context as _, Result};
 use loupe_model::data::{Dataset, Grey};
-use loupe_model::{EpochRecord, Network, Score, Summary, classify};
+use loupe_model::{EpochRecord, Network, Score, Summary};
 use serde_json::Value;
 
 const LOSS: &str = "loss";
@@ -31,7 +31,7 @@ pub(super) fn write_all(
     output: &mut Output,
 ) -> Result<()> {
     let training = session.training();
-    let judgements = judge(session, training.network(), &data.test)?;
+    let judgements = judgements(session, training.network(), &data.test)?;
     let scores: Vec<ModeScore> = judgements.iter().map(Judgement::score).collect();
     print_scores(output, &scores);
     let best = best_line(session, data)?;
@@ -39,13 +39,15 @@ pub(super) fn write_all(
         output.note(format_args!("{line}"));
     }
     let hint = hint(&scores, Some(recipe.batch_size.get()), session.folder().path());
+    // Initial weights tell nothing.
+    let hint = hint.filter(|_| !training.history().losses().is_empty());
     if let Some(hint) = &hint {
         output.note(format_args!("{hint}"));
     }
 
     // The way of normalising that the run was judged by, or else the other.
     let shown = judgements.iter().filter(|of| of.result.is_ok());
-    let shown = shown.max_by_key(|of| normalization(of.mode) == recipe.statistics);
+    let shown = shown.max_by_key(|of| of.mode == Some(recipe.statistics));
     let shown = shown.and_then(|of| Some((of, of.result.as_ref().ok()?)));
     let loss = loss_picture(session, name, data.judge());
     let confusion = shown.map(|(of, judged)| confusion_picture(of, judged, &data.test));
@@ -81,22 +83,10 @@ pub(super) fn write_all(
 }
 
 /// The network by each way of normalising.
-fn judge(session: &Session<'_>, network: &Network, test: &Dataset) -> Result<Vec<Judgement>> {
+fn judgements(session: &Session<'_>, network: &Network, test: &Dataset) -> Result<Vec<Judgement>> {
     let trainer = session.training().trainer();
-    let cx = trainer.context();
-    let judged = |mode| {
-        let classification = classify(cx, network, test, normalization(mode))?;
-        let mean_loss = classification.mean_loss(cx, trainer.loss())?;
-        Ok::<_, anyhow::Error>(Judged { classification, mean_loss })
-    };
-    let judgement = |(mode, possible): (_, Result<(), _>)| {
-        let result = match possible {
-            Ok(()) => Ok(judged(mode)?),
-            Err(reason) => Err(reason),
-        };
-        Ok(Judgement { mode, result })
-    };
-    modes(network)?.into_iter().map(judgement).collect()
+    let (cx, loss) = (trainer.context(), trainer.loss());
+    modes(network)?.into_iter().map(|mode| judge(cx, network, test, loss, mode)).collect()
 }
 
 /// How the weights of the best epoch do, if there was one and they are not the last.
@@ -112,8 +102,8 @@ fn best_line(session: &Session<'_>, data: &Data) -> Result<Option<String>> {
         )));
     }
     let Some(best) = training.best() else { return Ok(None) };
-    let judgements = judge(session, best, &data.test)?;
-    let scores = judgements.iter().map(|of| {
+    let scores = judgements(session, best, &data.test)?;
+    let scores = scores.iter().map(|of| {
         let mode = of.mode.map_or("score".to_owned(), |mode| mode.to_string());
         let score = of.result.as_ref().map(|judged| judged.classification.score());
         score.map_or(format!("{mode} not defined"), |score| {
