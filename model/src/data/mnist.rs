@@ -1,22 +1,12 @@
 //! The four files of MNIST, and of the data sets that took over its format.
 
 use super::dataset::{self, Dataset};
-use super::error::DataError;
-use super::file;
-use super::idx::Idx;
-use super::mapped::Bytes;
-use std::path::{Path, PathBuf};
+use super::error::{DataError, Malformed};
+use super::idx_file::{IdxFile, Part};
+use std::path::Path;
 
 /// The digits 0 to 9.
 const CLASSES: usize = 10;
-
-/// Images and labels of each split.
-const FILES: [&str; 4] = [
-    "train-images-idx3-ubyte",
-    "train-labels-idx1-ubyte",
-    "t10k-images-idx3-ubyte",
-    "t10k-labels-idx1-ubyte",
-];
 
 /// The images to learn from or the images to be judged by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,33 +34,34 @@ pub enum Split {
 /// [`DataError::Missing`], [`DataError::Read`], [`DataError::Malformed`], or
 /// [`DataError::Counts`] if there are not as many labels as images.
 pub fn open_mnist(folder: &Path, split: Split, cache: Option<&Path>) -> Result<Dataset, DataError> {
-    let [images, labels] = match split {
-        Split::Train => [FILES[0], FILES[1]],
-        Split::Test => [FILES[2], FILES[3]],
+    let images = IdxFile::open(folder, split, Part::Images, cache)?;
+    let labels = IdxFile::open(folder, split, Part::Labels, cache)?;
+    from_files(images, labels)
+}
+
+/// The half of a data set of 10 classes whose images and labels are in these two files.
+///
+/// # Errors
+/// [`DataError::Counts`] if there are not as many labels as images, [`DataError::Malformed`] if there are
+/// no images, or a label is 10 or more.
+///
+/// # Panics
+/// If the files do not hold [`Part::Images`] and [`Part::Labels`].
+pub fn from_files(images: IdxFile, labels: IdxFile) -> Result<Dataset, DataError> {
+    let (&[count, height, width], &[label_count]) = (images.dims(), labels.dims()) else {
+        panic!("expected a file of images and one of labels");
     };
-    let (image_path, [count, height, width], images) = open::<3>(folder, images, cache)?;
-    dataset::check_size(count, [height, width]).map_err(|fault| fault.at(&image_path))?;
-    let (label_path, [label_count], labels) = open::<1>(folder, labels, cache)?;
+    let malformed = |file: &IdxFile, fault: Malformed| fault.at(file.path());
+    dataset::check_size(count, [height, width]).map_err(|fault| malformed(&images, fault))?;
     if count != label_count {
         return Err(DataError::Counts {
-            images: image_path,
+            images: images.path().into(),
             image_count: count,
-            labels: label_path,
+            labels: labels.path().into(),
             label_count,
         });
     }
-    dataset::check_labels(&labels, CLASSES).map_err(|fault| fault.at(&label_path))?;
+    dataset::check_labels(labels.elements(), CLASSES).map_err(|fault| malformed(&labels, fault))?;
+    let (images, labels) = (images.into_elements(), labels.into_elements());
     Ok(Dataset::checked(images, labels, [height, width], CLASSES))
-}
-
-/// The path, dimensions and elements of one file.
-fn open<const D: usize>(
-    folder: &Path,
-    name: &'static str,
-    cache: Option<&Path>,
-) -> Result<(PathBuf, [usize; D], Bytes), DataError> {
-    let (path, bytes) = file::load::<D>(folder, name, cache)?
-        .ok_or_else(|| DataError::Missing { folder: folder.into(), file: name, all: FILES })?;
-    let dims = Idx::<D>::parse(&bytes).map_err(|fault| fault.at(&path))?.dims;
-    Ok((path, dims.map(|dim| dim as usize), bytes.skip(Idx::<D>::HEADER_LEN)))
 }

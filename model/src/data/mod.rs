@@ -1,4 +1,4 @@
-//! Labelled images: IDX files, their cache, and the order in which an epoch visits them.
+//! Labelled images: IDX files, their cache, what is in them, and the order in which an epoch visits them.
 //!
 //! ```no_run
 //! use loupe_model::data::{Epoch, Order, Split, open_mnist};
@@ -21,12 +21,16 @@ mod error;
 mod file;
 mod grey;
 mod idx;
+mod idx_file;
 mod mapped;
 mod mnist;
+mod statistics;
 
 pub use batches::{Epoch, Order};
 pub use dataset::Dataset;
 pub use error::{DataError, Malformed};
 pub use grey::Grey;
 pub use idx::Idx;
-pub use mnist::{Split, open_mnist};
+pub use idx_file::{IdxFile, Part};
+pub use mnist::{Split, from_files, open_mnist};
+pub use statistics::{PixelStatistics, Shared};
