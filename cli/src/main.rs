@@ -9,6 +9,7 @@ mod machine;
 mod model;
 mod output;
 mod run_folder;
+mod trained;
 
 use args::{Arguments, Command};
 use clap::Parser;

@@ -1,13 +1,17 @@
-//! The folder that a training writes: `weights.safetensors` and `network.toml`.
+//! The folder that a training writes: `weights.safetensors`, `network.toml` and, unless the classes are
+//! the digits, `classes.txt`.
 
 use crate::model::Model;
 use anyhow::{Context, Result, bail};
+use loupe_model::data::{Dataset, read_class_names};
+use loupe_model::write_atomically;
 use std::fs;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 const WEIGHTS: &str = "weights.safetensors";
 const NETWORK: &str = "network.toml";
+const CLASSES: &str = "classes.txt";
 
 /// A folder that holds, or will hold, a trained network.
 #[derive(Debug)]
@@ -44,6 +48,23 @@ impl RunFolder {
         Ok(folder)
     }
 
+    /// Keeps the names of the classes, unless they are plain numbers.
+    pub(crate) fn write_classes(&self, data: &Dataset) -> Result<()> {
+        let names = data.class_names();
+        if names.iter().enumerate().all(|(class, name)| *name == class.to_string()) {
+            return Ok(());
+        }
+        let path = self.path.join(CLASSES);
+        let text: String = names.iter().map(|name| format!("{name}\n")).collect();
+        write_atomically(&path, text.as_bytes())
+            .with_context(|| format!("{}: cannot write", path.display()))
+    }
+
+    /// The names of the classes, if the folder has them.
+    pub(crate) fn classes(&self) -> Result<Option<Vec<String>>> {
+        Ok(read_class_names(&self.path.join(CLASSES))?)
+    }
+
     /// An existing folder.
     pub(crate) fn open(path: &Path) -> RunFolder {
         RunFolder { path: path.to_owned(), made: false }
@@ -53,6 +74,7 @@ impl RunFolder {
     /// removed stays.
     pub(crate) fn discard(self) {
         let _ = fs::remove_file(self.network());
+        let _ = fs::remove_file(self.path.join(CLASSES));
         if self.made {
             let _ = fs::remove_dir(&self.path);
         }

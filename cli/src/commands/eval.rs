@@ -3,12 +3,10 @@
 use super::print_scores;
 use crate::args::{self, CommonArguments};
 use crate::data;
-use crate::model::Model;
 use crate::output::Output;
-use crate::run_folder::RunFolder;
-use anyhow::{Result, bail};
+use crate::trained::Trained;
+use anyhow::Result;
 use clap::Args;
-use loupe_model::Network;
 use loupe_model::data::Split;
 use std::path::PathBuf;
 
@@ -31,27 +29,7 @@ pub(crate) struct EvalArguments {
 
 pub(crate) fn run(arguments: &EvalArguments, mut output: Output) -> Result<()> {
     let cx = data::context(&arguments.common.threads)?;
-    let path = &arguments.weights;
-    if !path.exists() {
-        bail!(
-            "{}: not found; expected a folder that train has written, or a weights file",
-            path.display()
-        );
-    }
-    let (weights, network) = match path.is_dir() {
-        true => (RunFolder::open(path).weights(), Some(RunFolder::open(path).network())),
-        false => (path.clone(), None),
-    };
-    let model = match (&arguments.model, network) {
-        (Some(name), _) => Model::named(name)?,
-        (None, Some(network)) => Model::from_file(&network)?,
-        (None, None) => bail!(
-            "{}: a weights file does not say of which network it is; name it with --model",
-            path.display()
-        ),
-    };
-    let mut network = Network::new(model.spec, 0)?;
-    network.read_weights(&weights)?;
+    let network = Trained::open(&arguments.weights, arguments.model.as_deref())?.network;
     let split = match arguments.split {
         args::Split::Train => Split::Train,
         args::Split::Test => Split::Test,

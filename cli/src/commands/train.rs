@@ -69,6 +69,10 @@ pub(crate) fn run(arguments: &TrainArguments, mut output: Output) -> Result<()> 
     let adam = AdamOptions { lr: arguments.lr, ..AdamOptions::default() };
     let mut trainer = Trainer::new(cx, network, Loss::Bce, OptimizerOptions::Adam(adam));
     let folder = RunFolder::create(arguments.out.as_deref(), &model)?;
+    if let Err(error) = folder.write_classes(&training) {
+        folder.discard();
+        return Err(error);
+    }
 
     output.detail(format_args!(
         "{} digits to learn from and {} to be judged by, of {}",

@@ -1,5 +1,6 @@
 //! Labelled images in memory.
 
+use super::classes;
 use super::error::{DataError, Malformed};
 use super::idx::check_len;
 use super::mapped::Bytes;
@@ -9,15 +10,16 @@ use super::mapped::Bytes;
 pub struct Dataset {
     /// `[N, H, W]`
     images: Bytes,
-    /// `[N]`, each below `classes`
+    /// `[N]`, each below the number of classes
     labels: Bytes,
     height: usize,
     width: usize,
-    classes: usize,
+    /// A name for each class.
+    names: Vec<String>,
 }
 
 impl Dataset {
-    /// A data set of `images[N, height, width]` and `labels[N]`.
+    /// A data set of `images[N, height, width]` and `labels[N]`, whose classes are called 0, 1, 2, …
     ///
     /// # Errors
     /// [`Malformed::Empty`] if N or an image's size is 0, [`Malformed::TooLarge`],
@@ -34,18 +36,19 @@ impl Dataset {
         check_len(expected as u64, images.len() as u64)?;
         check_size(labels.len(), [height, width])?;
         check_labels(&labels, classes)?;
-        Ok(Dataset::checked(images.into(), labels.into(), [height, width], classes))
+        let names = classes::numbers(classes);
+        Ok(Dataset::checked(images.into(), labels.into(), [height, width], names))
     }
 
     /// A data set of bytes that have been checked: `images[N, height, width]`, not empty, and
-    /// `labels[N]`, each below `classes`.
+    /// `labels[N]`, each below the number of `names`.
     pub(super) fn checked(
         images: Bytes,
         labels: Bytes,
         [height, width]: [usize; 2],
-        classes: usize,
+        names: Vec<String>,
     ) -> Dataset {
-        Dataset { images, labels, height, width, classes }
+        Dataset { images, labels, height, width, names }
     }
 
     /// N, the number of images; at least 1.
@@ -71,7 +74,17 @@ impl Dataset {
 
     /// The number of classes; every label is below it.
     pub fn classes(&self) -> usize {
-        self.classes
+        self.names.len()
+    }
+
+    /// The names of the classes: those of a file `classes.txt` or of folders, else 0, 1, 2, …
+    pub fn class_names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The name of one class; empty if `class` is not below [`classes`](Dataset::classes).
+    pub fn class_name(&self, class: usize) -> &str {
+        self.names.get(class).map_or("", String::as_str)
     }
 
     /// All images, `[N, H, W]`.
@@ -121,7 +134,7 @@ impl Dataset {
     /// # Errors
     /// As [`write_images`](Dataset::write_images).
     pub fn write_targets(&self, indices: &[usize], out: &mut [f32]) -> Result<(), DataError> {
-        for (&index, out) in indices.iter().zip(rows("targets", indices, self.classes, out)?) {
+        for (&index, out) in indices.iter().zip(rows("targets", indices, self.classes(), out)?) {
             let label = self.label(index)?;
             out.fill(0.0);
             out[usize::from(label)] = 1.0;
@@ -191,6 +204,13 @@ mod tests {
 
         assert_eq!((data.image(1).unwrap(), data.label(1).unwrap()), (&[2, 3, 102, 153][..], 0));
         data.write_images(&[], &mut []).unwrap();
+    }
+
+    #[test]
+    fn classes_without_names_are_called_by_their_numbers() {
+        let data = three_images();
+        assert_eq!(data.class_names(), ["0", "1", "2", "3"]);
+        assert_eq!((data.class_name(3), data.class_name(4)), ("3", ""));
     }
 
     #[test]

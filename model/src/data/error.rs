@@ -54,6 +54,14 @@ pub enum DataError {
         /// How many it holds.
         label_count: usize,
     },
+    /// A file of class names that is none.
+    #[error("{}: {reason}", .path.display())]
+    ClassNames {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with its line.
+        reason: String,
+    },
     /// The data set has no item of this index.
     #[error("the data set has {count} items, there is none with index {index}")]
     Index {

@@ -7,14 +7,6 @@ use super::mapped::Bytes;
 use super::mnist::Split;
 use std::path::{Path, PathBuf};
 
-/// Images and labels of each split.
-const FILES: [&str; 4] = [
-    "train-images-idx3-ubyte",
-    "train-labels-idx1-ubyte",
-    "t10k-images-idx3-ubyte",
-    "t10k-labels-idx1-ubyte",
-];
-
 /// What a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
@@ -35,14 +27,23 @@ pub struct IdxFile {
 }
 
 impl IdxFile {
+    /// The names of the four files, without `.gz`: images and labels to learn from, then those to be judged
+    /// by.
+    pub const NAMES: [&str; 4] = [
+        "train-images-idx3-ubyte",
+        "train-labels-idx1-ubyte",
+        "t10k-images-idx3-ubyte",
+        "t10k-labels-idx1-ubyte",
+    ];
+
     /// The name of the file that holds this part of this split, without `.gz`.
     pub fn name(split: Split, part: Part) -> &'static str {
-        match (split, part) {
-            (Split::Train, Part::Images) => FILES[0],
-            (Split::Train, Part::Labels) => FILES[1],
-            (Split::Test, Part::Images) => FILES[2],
-            (Split::Test, Part::Labels) => FILES[3],
-        }
+        IdxFile::NAMES[match (split, part) {
+            (Split::Train, Part::Images) => 0,
+            (Split::Train, Part::Labels) => 1,
+            (Split::Test, Part::Images) => 2,
+            (Split::Test, Part::Labels) => 3,
+        }]
     }
 
     /// Opens the file as it is or, where there is none, the same with `.gz` at its end; see
@@ -93,8 +94,9 @@ fn open<const D: usize>(
     name: &'static str,
     cache: Option<&Path>,
 ) -> Result<IdxFile, DataError> {
-    let (path, bytes) = file::load::<D>(folder, name, cache)?
-        .ok_or_else(|| DataError::Missing { folder: folder.into(), file: name, all: FILES })?;
+    let (path, bytes) = file::load::<D>(folder, name, cache)?.ok_or_else(|| {
+        DataError::Missing { folder: folder.into(), file: name, all: IdxFile::NAMES }
+    })?;
     let dims = Idx::<D>::parse(&bytes).map_err(|fault| fault.at(&path))?.dims;
     let dims = dims.iter().map(|&dim| dim as usize).collect();
     Ok(IdxFile { path, bytes, dims, header_len: Idx::<D>::HEADER_LEN })

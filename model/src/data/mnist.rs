@@ -1,5 +1,6 @@
 //! The four files of MNIST, and of the data sets that took over its format.
 
+use super::classes::{self, CLASSES_FILE, read_class_names};
 use super::dataset::{self, Dataset};
 use super::error::{DataError, Malformed};
 use super::idx_file::{IdxFile, Part};
@@ -17,37 +18,45 @@ pub enum Split {
     Test,
 }
 
-/// Opens one half of MNIST, or of another set of 10 classes in its format (Fashion-MNIST), of any
-/// count and image size.
+/// Opens one half of MNIST, or of another set in its format (Fashion-MNIST), of any count and image
+/// size.
 ///
 /// `folder` holds `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte`
 /// and `t10k-labels-idx1-ubyte`; where such a file is missing, the same with `.gz` at its end is
 /// taken. A plain file is read into memory. A gzip file is unpacked once into the folder `cache`
 /// and memory-mapped from there; without a cache, or where it cannot be written, it is unpacked
-/// into memory, which is no error.
+/// into memory, which is no error. A file `classes.txt` there names the classes, one a line; without it
+/// they are the ten digits.
 ///
 /// The files in `cache` are write-protected and named by their content. They may be deleted at any
 /// time, but must not be changed while a data set is open; no one but the user should be able to
 /// write to that folder.
 ///
 /// # Errors
-/// [`DataError::Missing`], [`DataError::Read`], [`DataError::Malformed`], or
-/// [`DataError::Counts`] if there are not as many labels as images.
+/// [`DataError::Missing`], [`DataError::Read`], [`DataError::Malformed`], [`DataError::Counts`] if there
+/// are not as many labels as images, or [`DataError::ClassNames`].
 pub fn open_mnist(folder: &Path, split: Split, cache: Option<&Path>) -> Result<Dataset, DataError> {
+    let names = read_class_names(&folder.join(CLASSES_FILE))?;
     let images = IdxFile::open(folder, split, Part::Images, cache)?;
     let labels = IdxFile::open(folder, split, Part::Labels, cache)?;
-    from_files(images, labels)
+    from_files(images, labels, names)
 }
 
-/// The half of a data set of 10 classes whose images and labels are in these two files.
+/// The half of a data set whose images and labels are in these two files. Without `names` its classes are
+/// the ten digits.
 ///
 /// # Errors
 /// [`DataError::Counts`] if there are not as many labels as images, [`DataError::Malformed`] if there are
-/// no images, or a label is 10 or more.
+/// no images, or if a label names no class.
 ///
 /// # Panics
 /// If the files do not hold [`Part::Images`] and [`Part::Labels`].
-pub fn from_files(images: IdxFile, labels: IdxFile) -> Result<Dataset, DataError> {
+pub fn from_files(
+    images: IdxFile,
+    labels: IdxFile,
+    names: Option<Vec<String>>,
+) -> Result<Dataset, DataError> {
+    let names = names.unwrap_or_else(|| classes::numbers(CLASSES));
     let (&[count, height, width], &[label_count]) = (images.dims(), labels.dims()) else {
         panic!("expected a file of images and one of labels");
     };
@@ -61,7 +70,16 @@ pub fn from_files(images: IdxFile, labels: IdxFile) -> Result<Dataset, DataError
             label_count,
         });
     }
-    dataset::check_labels(labels.elements(), CLASSES).map_err(|fault| malformed(&labels, fault))?;
+    dataset::check_labels(labels.elements(), names.len())
+        .map_err(|fault| malformed(&labels, fault))?;
     let (images, labels) = (images.into_elements(), labels.into_elements());
-    Ok(Dataset::checked(images, labels, [height, width], CLASSES))
+    Ok(Dataset::checked(images, labels, [height, width], names))
+}
+
+/// Whether `folder` has one of the files.
+#[cfg(feature = "pictures")]
+pub(super) fn is_there(folder: &Path) -> bool {
+    IdxFile::NAMES
+        .iter()
+        .any(|name| ["", ".gz"].iter().any(|end| folder.join(format!("{name}{end}")).exists()))
 }

@@ -16,6 +16,7 @@
 
 mod batches;
 mod cache;
+mod classes;
 mod dataset;
 mod error;
 mod file;
@@ -27,6 +28,7 @@ mod mnist;
 mod statistics;
 
 pub use batches::{Epoch, Order};
+pub use classes::read_class_names;
 pub use dataset::Dataset;
 pub use error::{DataError, Malformed};
 pub use grey::Grey;
