@@ -2,6 +2,7 @@
 //! with the command.
 
 use crate::commands::bench::BenchArguments;
+use crate::commands::data::DataArguments;
 use crate::commands::eval::EvalArguments;
 use crate::commands::explain::ExplainArguments;
 use crate::commands::train::TrainArguments;
@@ -60,6 +61,8 @@ pub(crate) enum Command {
         of multiply-adds."
     )]
     Explain(ExplainArguments),
+    /// Look at, check or download a data set
+    Data(DataArguments),
 }
 
 #[derive(Debug, Args)]

@@ -14,7 +14,8 @@ pub(crate) fn open(arguments: &CommonArguments, split: Split) -> Result<Dataset>
     Ok(open_mnist(&arguments.data, split, cache_folder().as_deref())?)
 }
 
-fn cache_folder() -> Option<PathBuf> {
+/// The folder for unpacked files; `None` if the user has none.
+pub(crate) fn cache_folder() -> Option<PathBuf> {
     let strategy = etcetera::choose_base_strategy().ok()?;
     Some(strategy.cache_dir().join("loupe"))
 }

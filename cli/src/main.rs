@@ -5,6 +5,8 @@
 mod args;
 mod commands;
 mod data;
+mod fetch;
+mod known;
 mod machine;
 mod model;
 mod output;
@@ -25,6 +27,7 @@ fn main() -> ExitCode {
         Command::Eval(arguments) => commands::eval::run(arguments, output),
         Command::Bench(arguments) => commands::bench::run(arguments, output),
         Command::Explain(arguments) => commands::explain::run(arguments, output),
+        Command::Data(arguments) => commands::data::run(arguments, output),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

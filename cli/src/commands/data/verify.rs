@@ -1,0 +1,91 @@
+//! `loupe data verify`
+
+use super::contents::Contents;
+use super::report;
+use crate::output::{Output, Thousands};
+use anyhow::{Result, bail};
+use clap::Args;
+use loupe_model::data::{Dataset, Shared};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+/// The most images that are named one by one.
+const NAMED: usize = 10;
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArguments {
+    /// Folder of a data set
+    #[arg(value_name = "DIR", default_value = "data/mnist")]
+    pub(crate) folder: PathBuf,
+
+    /// Write JSON instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+pub(crate) fn run(arguments: &VerifyArguments, mut output: Output) -> Result<()> {
+    let folder = &arguments.folder;
+    // The cache would stand in for the files that are to be judged.
+    let contents = Contents::read(folder, None)?;
+    let shared = match (&contents.train, &contents.test) {
+        (Some(train), Some(test)) => Some(test.shared_with(train)),
+        _ => None,
+    };
+    if arguments.json {
+        let mut report = report::to_json(folder, &contents);
+        let constant =
+            contents.splits().map(|(name, data)| (name.to_owned(), data.constant_images().into()));
+        report.insert("constant_images".into(), Value::Object(constant.collect()));
+        let shared = shared.map(|shared| {
+            json!({ "images": shared.images, "otherwise_labelled": shared.otherwise_labelled })
+        });
+        report.insert("test_images_in_train".into(), shared.into());
+        report.insert("faults".into(), contents.faults.clone().into());
+        output.line(format_args!("{:#}", Value::Object(report)));
+    } else {
+        report::print_files(&mut output, folder, &contents);
+        report::print_classes(&mut output, &contents, true);
+        if let Some(pixels) = report::pixels(&contents) {
+            output.line(format_args!("  {pixels}"));
+        }
+        if let Some(shared) = shared {
+            output.line(format_args!("  {}", duplicates(shared)));
+        }
+        for (name, data) in contents.splits() {
+            output.line(format_args!("  {}", constant(name, data)));
+        }
+    }
+    match &contents.faults[..] {
+        [] if arguments.json => {}
+        [] => output.line(format_args!("no faults")),
+        [fault] => bail!("{fault}"),
+        faults => bail!("{} faults:\n  {}", faults.len(), faults.join("\n  ")),
+    }
+    output.finish()
+}
+
+fn duplicates(shared: Shared) -> String {
+    let Shared { images, otherwise_labelled } = shared;
+    let images = Thousands(images);
+    match otherwise_labelled {
+        0 => format!("{images} test images are training images too"),
+        other => format!(
+            "{images} test images are training images too, {} with another label",
+            Thousands(other)
+        ),
+    }
+}
+
+fn constant(name: &str, data: &Dataset) -> String {
+    let found = data.constant_images();
+    let named: Vec<String> = found.iter().take(NAMED).map(usize::to_string).collect();
+    let more = if found.len() > NAMED { ", …" } else { "" };
+    match found.len() {
+        0 => format!("no {name} images of one colour"),
+        count => format!(
+            "{} {name} images of one colour: index {}{more}",
+            Thousands(count),
+            named.join(", ")
+        ),
+    }
+}
