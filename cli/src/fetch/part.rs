@@ -27,10 +27,15 @@ impl Part {
             .truncate(false)
             .open(&path)
             .with_context(|| format!("{shown}: cannot write"))?;
-        match file.try_lock() {
+        let taken = match file.try_lock() {
+            // It may have been completed, and so have lost this name, since it was opened.
+            Ok(()) => !path.exists(),
             // Some file systems have no locks.
-            Ok(()) | Err(TryLockError::Error(_)) => {}
-            Err(TryLockError::WouldBlock) => bail!("{shown}: another process is receiving it"),
+            Err(TryLockError::Error(_)) => false,
+            Err(TryLockError::WouldBlock) => true,
+        };
+        if taken {
+            bail!("{shown}: another process is receiving this file");
         }
         let len = file.seek(SeekFrom::End(0)).with_context(|| format!("{shown}: cannot write"))?;
         Ok(Part { file, path, target: folder.join(name), len })
