@@ -5,6 +5,8 @@
 mod args;
 mod commands;
 mod data;
+#[allow(dead_code, unused_imports, reason = "the commands take it up one by one")]
+mod draw;
 mod fetch;
 mod known;
 mod machine;

@@ -4,6 +4,7 @@ mod contents;
 mod fetch;
 mod info;
 mod report;
+mod samples;
 mod verify;
 
 use crate::output::Output;

@@ -1,22 +1,32 @@
 //! `loupe data verify`
 
 use super::contents::Contents;
-use super::report;
+use super::{report, samples};
+use crate::draw;
 use crate::output::{Output, Thousands};
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use loupe_model::data::{Dataset, Shared};
+use loupe_model::write_atomically;
 use serde_json::{Value, json};
+use std::io::{IsTerminal, stdout};
 use std::path::PathBuf;
 
 /// The most images that are named one by one.
 const NAMED: usize = 10;
+
+/// Characters of a line of pictures.
+const WIDTH: usize = 80;
 
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArguments {
     /// Folder of a data set
     #[arg(value_name = "DIR", default_value = "data/mnist")]
     pub(crate) folder: PathBuf,
+
+    /// Write a picture of ten images of each class, as PNG
+    #[arg(long, value_name = "FILE")]
+    pub(crate) grid: Option<PathBuf>,
 
     /// Write JSON instead of text
     #[arg(long)]
@@ -53,6 +63,20 @@ pub(crate) fn run(arguments: &VerifyArguments, mut output: Output) -> Result<()>
         }
         for (name, data) in contents.splits() {
             output.line(format_args!("  {}", constant(name, data)));
+        }
+        if let Some((_, data)) = contents.splits().next()
+            && stdout().is_terminal()
+        {
+            let sheet = draw::terminal(&samples::sheet(data), WIDTH, draw::colour());
+            output.note(format_args!("{}", sheet.trim_end_matches('\n')));
+        }
+    }
+    if let (Some(path), Some((name, data))) = (&arguments.grid, contents.splits().next()) {
+        let grid = samples::grid(data, &format!("{}, {name}", folder.display()));
+        write_atomically(path, &grid.to_png())
+            .with_context(|| format!("{}: cannot write", path.display()))?;
+        if !arguments.json {
+            output.note(format_args!("wrote {}", path.display()));
         }
     }
     match &contents.faults[..] {
