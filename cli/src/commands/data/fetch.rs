@@ -268,6 +268,20 @@ mod tests {
     }
 
     #[test]
+    fn names_of_classes_are_written_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("classes.txt");
+        name_classes(&MNIST, folder.path()).unwrap();
+        assert!(!path.exists());
+        name_classes(&FASHION_MNIST, folder.path()).unwrap();
+        let names = loupe_model::data::read_class_names(&path).unwrap().unwrap();
+        assert_eq!(names, FASHION_MNIST.classes);
+        name_classes(&KMNIST, folder.path()).unwrap();
+        let unchanged = loupe_model::data::read_class_names(&path).unwrap().unwrap();
+        assert_eq!(unchanged, names);
+    }
+
+    #[test]
     fn mirrors_are_addresses() {
         for set in [&MNIST, &FASHION_MNIST, &KMNIST] {
             assert!(!set.mirrors.is_empty());
