@@ -4,7 +4,7 @@ mod checksum;
 mod sets;
 
 pub(crate) use checksum::{file_sha256, sha256, unpacked_sha256};
-pub(crate) use sets::{KNOWN, KnownFile, KnownSet};
+pub(crate) use sets::{FASHION_MNIST, KMNIST, KNOWN, KnownFile, KnownSet, MNIST};
 
 /// The checksums of a file as it was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub(crate) fn identify(found: &[Option<Found>; 4]) -> Option<(&'static KnownSet,
         std::array::from_fn(|i| found[i].as_ref().is_some_and(|found| set.files[i].is(found)))
     };
     let count = |belong: &[bool; 4]| belong.iter().filter(|belongs| **belongs).count();
-    let sets = KNOWN.iter().map(|set| (set, belongs(set))).filter(|(_, belong)| count(belong) > 0);
+    let sets = KNOWN.iter().map(|&set| (set, belongs(set))).filter(|(_, belong)| count(belong) > 0);
     // The first of those that have equally many: the order of the table.
     sets.rev().max_by_key(|(_, belong)| count(belong))
 }

@@ -5,7 +5,7 @@ use crate::fetch::{
     Client, MirrorFailure, Observer, Outcome, certificates, fetch, is_right, is_url,
 };
 use crate::known::{FASHION_MNIST, KMNIST, KnownFile, KnownSet, MNIST, file_sha256};
-use crate::output::{Output, Thousands};
+use crate::output::Output;
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
