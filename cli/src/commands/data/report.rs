@@ -30,7 +30,7 @@ pub(super) fn print_files(output: &mut Output, folder: &Path, contents: &Content
             "  {:<27}{:>16}  {:>11} bytes{packed}",
             file.name(),
             dims.join(" × "),
-            Thousands(file.bytes as usize),
+            Thousands(file.bytes as usize).to_string(),
         ));
     }
 }
