@@ -5,6 +5,7 @@ use crate::commands::bench::BenchArguments;
 use crate::commands::data::DataArguments;
 use crate::commands::eval::EvalArguments;
 use crate::commands::explain::ExplainArguments;
+use crate::commands::predict::PredictArguments;
 use crate::commands::train::TrainArguments;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::num::NonZeroUsize;
@@ -48,6 +49,12 @@ pub(crate) enum Command {
     Train(TrainArguments),
     /// Score a trained network by both normalisation modes
     Eval(EvalArguments),
+    /// Say what pictures show
+    #[command(long_about = "Say what pictures show.\n\n\
+        The character on a picture is found, turned into white on black, scaled and centred as MNIST has its \
+        digits; with --raw pictures are only resized. Images of IDX files are taken as they are. A network \
+        that ends with a Sigmoid gives a score for each class by itself, any other a probability.")]
+    Predict(PredictArguments),
     /// Measure how fast this machine trains and infers
     #[command(
         long_about = "Measure how fast this machine trains and infers: the tutorial's two networks \
@@ -67,7 +74,7 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct CommonArguments {
-    /// Folder of the four MNIST files, plain or .gz
+    /// Folder of the data set: the four MNIST files, plain or .gz, or a folder of pictures for each class
     #[arg(long, value_name = "DIR", default_value = "data/mnist")]
     pub(crate) data: PathBuf,
 

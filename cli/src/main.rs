@@ -8,6 +8,7 @@ mod data;
 #[allow(dead_code, unused_imports, reason = "the commands take it up one by one")]
 mod draw;
 mod fetch;
+mod inputs;
 mod known;
 mod machine;
 mod model;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
     let result = match &arguments.command {
         Command::Train(arguments) => commands::train::run(arguments, output),
         Command::Eval(arguments) => commands::eval::run(arguments, output),
+        Command::Predict(arguments) => commands::predict::run(arguments, output),
         Command::Bench(arguments) => commands::bench::run(arguments, output),
         Command::Explain(arguments) => commands::explain::run(arguments, output),
         Command::Data(arguments) => commands::data::run(arguments, output),

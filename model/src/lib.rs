@@ -46,25 +46,34 @@ mod loss;
 pub mod nets;
 mod network;
 mod normalization;
+mod normalization_doctor;
 mod optim;
 mod parameters;
 mod plan;
 mod spec;
+mod summary;
 mod train;
 mod trainer;
 mod weights;
 
 pub use error::Error;
-pub use evaluate::{Score, evaluate};
+pub use evaluate::{
+    Averages, Classification, ConfusionMatrix, Mistake, Score, classify, evaluate, probabilities,
+};
 pub use explain::{ExplainOptions, Explanation, Memory, Operation, explain};
 pub use files::write_atomically;
 pub use loss::Loss;
 pub use network::Network;
 pub use normalization::Normalization;
+pub use normalization_doctor::{
+    NormalizationReport, NormalizedLayer, Reestimate, ReestimateOptions, Spread,
+    compare_normalization, reestimate_running_statistics,
+};
 pub use optim::{Optimizer, OptimizerOptions};
 pub use parameters::TensorInfo;
 pub use plan::{Plan, PlanMemory};
 pub use spec::{Layer, NetworkSpec, SpecError};
+pub use summary::{LayerSummary, Summary};
 pub use train::{Event, TrainOptions, train};
 pub use trainer::Trainer;
 pub use weights::WeightsError;

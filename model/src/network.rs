@@ -117,6 +117,17 @@ impl Network {
     pub fn has_batch_norm(&self) -> bool {
         self.spec.layers.iter().any(|layer| matches!(layer, Layer::BatchNorm2d { .. }))
     }
+
+    /// Whether an input by itself has batch statistics.
+    ///
+    /// # Errors
+    /// [`SpecError::OneValuePerChannel`] of the first batch normalisation to which a single input brings one
+    /// value per channel, whose variance is not defined.
+    pub fn check_single(&self) -> Result<(), SpecError> {
+        let mut shapes = vec![self.spec.input.clone()];
+        shapes.extend(self.spec.shapes()?);
+        self.spec.one_value_per_channel(&shapes, 1).map_or(Ok(()), Err)
+    }
 }
 
 /// Uniform in [−bound, bound): 24 bits, every value a multiple of bound · 2⁻²³.

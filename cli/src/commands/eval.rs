@@ -34,7 +34,7 @@ pub(crate) fn run(arguments: &EvalArguments, mut output: Output) -> Result<()> {
         args::Split::Train => Split::Train,
         args::Split::Test => Split::Test,
     };
-    let data = data::open(&arguments.common, split)?;
+    let data = data::open(&arguments.common, split, network.spec())?;
     print_scores(&mut output, &cx, &network, &data)?;
     output.finish()
 }

@@ -4,6 +4,7 @@ pub(crate) mod bench;
 pub(crate) mod data;
 pub(crate) mod eval;
 pub(crate) mod explain;
+pub(crate) mod predict;
 pub(crate) mod train;
 
 use crate::output::Output;

@@ -56,8 +56,8 @@ pub(crate) fn run(arguments: &TrainArguments, mut output: Output) -> Result<()> 
     let cx = data::context(&arguments.common.threads)?;
     let model = Model::named(&arguments.model)?;
     let network = Network::new(model.spec.clone(), arguments.seed)?;
-    let training = data::open(&arguments.common, Split::Train)?;
-    let test = data::open(&arguments.common, Split::Test)?;
+    let training = data::open(&arguments.common, Split::Train, &model.spec)?;
+    let test = data::open(&arguments.common, Split::Test, &model.spec)?;
     let options = TrainOptions {
         epochs: arguments.epochs,
         batch_size: arguments.batch_size,

@@ -54,6 +54,38 @@ pub enum DataError {
         /// How many it holds.
         label_count: usize,
     },
+    /// A file that should be a picture.
+    #[error("{}: {fault}", .path.display())]
+    Picture {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        fault: PictureError,
+    },
+    /// A folder that should hold a folder of pictures for each class.
+    #[error("{}: {reason}", .path.display())]
+    Layout {
+        /// The folder.
+        path: PathBuf,
+        /// What was expected and found.
+        reason: String,
+    },
+    /// A picture that has another size than the first of its data set.
+    #[error(
+        "{}: {} × {} pixels (height × width), but {} has {} × {}; a size must be given to which \
+         pictures of several sizes are brought",
+        .path.display(), .found[0], .found[1], .first.display(), .expected[0], .expected[1]
+    )]
+    Size {
+        /// The picture.
+        path: PathBuf,
+        /// Its height and width.
+        found: [usize; 2],
+        /// The first picture.
+        first: PathBuf,
+        /// The height and width of the first.
+        expected: [usize; 2],
+    },
     /// A file of class names that is none.
     #[error("{}: {reason}", .path.display())]
     ClassNames {
@@ -87,6 +119,49 @@ pub enum DataError {
 impl DataError {
     pub(super) fn read(path: &Path, error: &io::Error) -> DataError {
         DataError::Read { path: path.into(), reason: error.to_string() }
+    }
+}
+
+/// Bytes that are not a picture that can be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PictureError {
+    /// The first bytes are those of another format.
+    #[error("not a picture that can be read; expected PNG, JPEG or Netpbm (PGM, PPM, PBM)")]
+    Format,
+    /// The first bytes are those of neither a picture nor IDX images.
+    #[error(
+        "neither a picture (PNG, JPEG or Netpbm: PGM, PPM, PBM) nor an IDX file of images, plain or .gz"
+    )]
+    Unknown,
+    /// The file is too long.
+    #[error("a picture file of more than {limit} bytes is not read")]
+    File {
+        /// The most bytes.
+        limit: u64,
+    },
+    /// There are too many pixels.
+    #[error("{height} × {width} pixels (height × width) are more than the {limit} that are read")]
+    Pixels {
+        /// The height.
+        height: u32,
+        /// The width.
+        width: u32,
+        /// The most pixels.
+        limit: u64,
+    },
+    /// The decoder does not understand the bytes.
+    #[error("damaged or not supported: {reason}")]
+    Decode {
+        /// What the decoder says.
+        reason: String,
+    },
+}
+
+impl PictureError {
+    #[cfg(feature = "pictures")]
+    pub(super) fn at(self, path: &Path) -> DataError {
+        DataError::Picture { path: path.into(), fault: self }
     }
 }
 

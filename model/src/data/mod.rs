@@ -23,16 +23,26 @@ mod file;
 mod grey;
 mod idx;
 mod idx_file;
+mod ink;
 mod mapped;
 mod mnist;
+#[cfg(feature = "pictures")]
+mod pictures;
+mod resize;
 mod statistics;
 
 pub use batches::{Epoch, Order};
 pub use classes::read_class_names;
 pub use dataset::Dataset;
-pub use error::{DataError, Malformed};
+pub use error::{DataError, Malformed, PictureError};
 pub use grey::Grey;
 pub use idx::Idx;
 pub use idx_file::{IdxFile, Part};
+pub use ink::{LikeMnist, NoInk};
 pub use mnist::{Split, from_files, open_mnist};
+#[cfg(feature = "pictures")]
+pub use pictures::{
+    Pictures, decode_picture, folder_faults, open_dataset, open_folder, read_picture,
+    read_pictures, read_pictures_from,
+};
 pub use statistics::{PixelStatistics, Shared};

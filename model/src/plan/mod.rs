@@ -100,6 +100,16 @@ struct Backward<'a> {
     probe: Probe<'a>,
 }
 
+/// What a batch normalisation found in a batch.
+pub(crate) struct Measured<'a> {
+    /// `[C]`
+    pub(crate) mean: &'a [f32],
+    /// `[C]`, biased: divided by the number of values.
+    pub(crate) variance: &'a [f32],
+    /// Values of a channel, N · H · W.
+    pub(crate) values: usize,
+}
+
 /// The gradient by the weight of a fully connected layer at batch size 1: dy · xᵀ.
 pub(crate) struct Factors<'a> {
     pub(crate) node: usize,
@@ -272,6 +282,15 @@ impl Plan {
         }
         .into_iter()
         .flatten()
+    }
+
+    /// What each batch normalisation, in the order of the layers, found in the batch of the last pass by batch
+    /// statistics.
+    pub(crate) fn measured(&self) -> Vec<Measured<'_>> {
+        match &self.body {
+            Body::Layers(plan) => plan.measured().collect(),
+            Body::Units(plan) => plan.measured().collect(),
+        }
     }
 
     /// The layers of each node, in order.

@@ -18,10 +18,22 @@ pub(super) struct FoundFile {
     pub(super) found: Found,
 }
 
+/// How a data set is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Idx,
+    /// Folders of pictures.
+    Pictures {
+        /// Whether the pictures have several sizes, and were brought to that of the first.
+        resized: bool,
+    },
+}
+
 /// A data set, or as much of it as could be read.
 #[derive(Debug)]
 pub(super) struct Contents {
-    /// In the order of `IdxFile::NAMES`; `None` for one that could not be read.
+    pub(super) kind: Kind,
+    /// Of IDX files, in the order of `IdxFile::NAMES`; `None` for one that could not be read.
     pub(super) files: [Option<FoundFile>; 4],
     /// The known set of which this is all, or of which it has some files.
     pub(super) known: Option<(&'static KnownSet, [bool; 4])>,
@@ -34,11 +46,11 @@ pub(super) struct Contents {
 }
 
 impl Contents {
-    /// Reads the files in `folder`. What is wrong with one of them does not keep the others from being
+    /// Reads the data set in `folder`. What is wrong with one file does not keep the others from being
     /// read. Without a `cache` every byte is read and every checksum judged.
     ///
     /// # Errors
-    /// If the folder has none of the files.
+    /// If the folder holds no data set.
     pub(super) fn read(folder: &Path, cache: Option<&Path>) -> Result<Contents> {
         let mut faults = Vec::new();
         let read = [Split::Train, Split::Test].map(|split| {
@@ -47,8 +59,7 @@ impl Contents {
         let is_missing =
             |file: &Result<_, DataError>| matches!(file, Err(DataError::Missing { .. }));
         if read.as_flattened().iter().all(is_missing) {
-            let [[first, _], _] = read;
-            bail!(first.expect_err("it is missing"));
+            return Contents::pictures(folder);
         }
         let [train, test] = read.map(|files| {
             files.map(|file| file.map_err(|fault| faults.push(fault.to_string())).ok())
@@ -91,7 +102,43 @@ impl Contents {
         }
         let any = train.as_ref().or(test.as_ref());
         let classes = any.map_or_else(Vec::new, |data| data.class_names().to_vec());
-        Ok(Contents { files, known, classes, train, test, faults })
+        Ok(Contents { kind: Kind::Idx, files, known, classes, train, test, faults })
+    }
+
+    /// Reads folders of pictures.
+    fn pictures(folder: &Path) -> Result<Contents> {
+        let open = |split, size| open_dataset(folder, split, size, None);
+        let (mut train, mut test) = (open(Split::Train, None), open(Split::Test, None));
+        let sizes = [&train, &test].map(|half| match half {
+            Ok(data) => Some([data.height(), data.width()]),
+            Err(DataError::Size { expected, .. }) => Some(*expected),
+            Err(_) => None,
+        });
+        let size = sizes[0].or(sizes[1]);
+        let is_of_sizes = |half| matches!(half, &Err(DataError::Size { .. }));
+        let resized = is_of_sizes(&train)
+            || is_of_sizes(&test)
+            || (sizes[0].is_some() && sizes[1].is_some() && sizes[0] != sizes[1]);
+        if resized {
+            (train, test) = (open(Split::Train, size), open(Split::Test, size));
+        }
+        let faults = match (&train, &test) {
+            (Ok(_), Ok(_)) => Vec::new(),
+            // There is no folder, or nothing in it that could be a data set.
+            (Err(fault), _) if !folder.is_dir() => bail!(fault.clone()),
+            _ => folder_faults(folder).iter().map(DataError::to_string).collect(),
+        };
+        if let (Err(fault), true) = (&train, faults.is_empty()) {
+            bail!(fault.clone());
+        }
+        let (train, test) = (train.ok(), test.ok());
+        let classes = train
+            .as_ref()
+            .or(test.as_ref())
+            .map_or_else(Vec::new, |data| data.class_names().to_vec());
+        let files = [const { None }; 4];
+        let kind = Kind::Pictures { resized };
+        Ok(Contents { kind, files, known: None, classes, train, test, faults })
     }
 
     /// The known set that this is, file by file.

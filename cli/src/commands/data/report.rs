@@ -1,6 +1,6 @@
 //! What `info` and `verify` both show.
 
-use super::contents::Contents;
+use super::contents::{Contents, Kind};
 use crate::output::{Output, Thousands};
 use serde_json::{Map, Value, json};
 use std::path::Path;
@@ -10,13 +10,17 @@ const BAR: usize = 30;
 
 /// Prints the headline and the files.
 pub(super) fn print_files(output: &mut Output, folder: &Path, contents: &Contents) {
-    let what = match (contents.is(), contents.known) {
-        (Some(set), _) => format!("{}, as published", set.title),
-        (None, Some((set, belong))) => {
+    let what = match (contents.kind, contents.is(), contents.known) {
+        (_, Some(set), _) => format!("{}, as published", set.title),
+        (_, None, Some((set, belong))) => {
             let count = belong.iter().filter(|belongs| **belongs).count();
             format!("{count} of the 4 files of {}", set.title)
         }
-        (None, None) => "no set with a known checksum".into(),
+        (Kind::Idx, None, None) => "no set with a known checksum".into(),
+        (Kind::Pictures { resized: false }, ..) => "folders of pictures".into(),
+        (Kind::Pictures { resized: true }, ..) => {
+            "folders of pictures of several sizes; what follows is of pictures brought to that of the first".into()
+        }
     };
     output.line(format_args!("{}: {what}", folder.display()));
     for file in contents.files.iter().flatten() {
@@ -89,7 +93,11 @@ pub(super) fn pixels(contents: &Contents) -> Option<String> {
 pub(super) fn to_json(folder: &Path, contents: &Contents) -> Map<String, Value> {
     let mut report = Map::new();
     report.insert("folder".into(), folder.display().to_string().into());
-    report.insert("kind".into(), "idx".into());
+    let kind = match contents.kind {
+        Kind::Idx => "idx",
+        Kind::Pictures { .. } => "pictures",
+    };
+    report.insert("kind".into(), kind.into());
     report.insert("known".into(), contents.is().map(|set| set.name).into());
     let files = contents.files.iter().flatten().map(|file| {
         json!({

@@ -13,7 +13,7 @@ mod norm;
 
 use super::activation::Activation;
 use super::probe::What;
-use super::{Backward, Factors, Forward, Purpose, Statistics};
+use super::{Backward, Factors, Forward, Measured, Purpose, Statistics};
 use crate::Error;
 use crate::network::Network;
 use block::Block;
@@ -82,6 +82,15 @@ impl LayerPlan {
     pub(super) fn factors(&self) -> impl Iterator<Item = Factors<'_>> {
         self.nodes.iter().enumerate().filter_map(|(i, node)| match node {
             Node::Linear(node) => node.factors(i),
+            _ => None,
+        })
+    }
+
+    /// What the batch normalisations found in the last batch.
+    pub(super) fn measured(&self) -> impl Iterator<Item = Measured<'_>> {
+        self.nodes.iter().filter_map(|node| match node {
+            Node::Block(block) => block.norm.as_ref().map(|norm| norm.norm.measured()),
+            Node::BatchNorm(node) => Some(node.norm.measured()),
             _ => None,
         })
     }

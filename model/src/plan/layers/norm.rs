@@ -1,6 +1,6 @@
 //! Normalisation layers.
 
-use super::{Backward, Forward, Statistics, What};
+use super::{Backward, Forward, Measured, Statistics, What};
 use crate::Error;
 use crate::parameters::LayerTensors;
 use crate::plan::memory::bytes;
@@ -43,6 +43,12 @@ impl Norm {
     /// Mean and variance that the last forward pass wrote.
     pub(super) fn statistics(&self) -> batch::Statistics<'_> {
         batch::Statistics { mean: &self.mean, variance: &self.variance }
+    }
+
+    /// The same, and of how many values they are.
+    pub(super) fn measured(&self) -> Measured<'_> {
+        let values = self.dims.batch * self.dims.spatial;
+        Measured { mean: &self.mean, variance: &self.variance, values }
     }
 
     /// Normalises x by the batch's statistics, which are known, or by the running ones; in training

@@ -25,7 +25,7 @@ mod values;
 
 use super::activation::Activation;
 use super::probe::{Op, Probe, What};
-use super::{Forward, Purpose, Statistics, Units};
+use super::{Forward, Measured, Purpose, Statistics, Units};
 use crate::Error;
 use crate::network::Network;
 pub(super) use choose::why_not;
@@ -148,6 +148,14 @@ impl UnitPlan {
     pub(super) fn units(&self) -> Units {
         let Sizes { images, units, .. } = self.sizes;
         Units { images, units, runs: self.sizes.runs() }
+    }
+
+    /// What the batch normalisations found in the last batch.
+    pub(super) fn measured(&self) -> impl Iterator<Item = Measured<'_>> {
+        self.nodes.iter().filter_map(|node| match node {
+            Node::Norm(node) => Some(node.measured()),
+            _ => None,
+        })
     }
 
     pub(super) fn forward(&mut self, mut pass: Forward<'_>) -> Result<(), Error> {

@@ -5,7 +5,7 @@ use super::{Part, Sizes};
 use crate::Error;
 use crate::parameters::LayerTensors;
 use crate::plan::memory::bytes;
-use crate::plan::{Backward, Forward, Statistics};
+use crate::plan::{Backward, Forward, Measured, Statistics};
 use loupe_engine::norm::batch::{
     self, BatchNorm, UnitConstants, UnitGradient, UnitLayout, UnitNorm, gradient_constants, scales,
     sum_units, update_running_statistics,
@@ -79,6 +79,14 @@ impl NormNode {
     pub(super) fn constants(&self) -> UnitConstants<'_> {
         let Constants { mean, scale, bias, .. } = &self.constants;
         UnitConstants { mean, scale, bias }
+    }
+
+    /// What was found in the last batch.
+    pub(super) fn measured(&self) -> Measured<'_> {
+        let BatchNorm { batch, channels, spatial, .. } = self.dims;
+        let Constants { mean, variance, .. } = &self.constants;
+        let (mean, variance) = (&mean[..channels], &variance[..channels]);
+        Measured { mean, variance, values: batch * spatial }
     }
 
     /// Whether nothing is to be done in a part of a forward pass: running statistics need no measuring, and
