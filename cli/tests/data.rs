@@ -147,7 +147,7 @@ fn every_fault_is_named() {
     sandbox.write("tiny/t10k-labels-idx1-ubyte", idx(&[2], &[7, 1]));
     let fault = "to learn from have 1 × 2 pixels, those to be judged by 2 × 2";
     sandbox.loupe("data verify tiny").fails(1, &[fault]);
-    sandbox.loupe("data verify nowhere").fails(1, &["nowhere: found neither train-images"]);
+    sandbox.loupe("data verify nowhere").fails(1, &["nowhere: found nothing; expected the folder"]);
 }
 
 /// The cache knows files by their ends only; the checksums are those of the files.
@@ -181,4 +181,69 @@ fn the_mini_mnist_of_the_tests() {
     let info = Sandbox::new().loupe("data info").succeeds();
     assert!(info.starts_with("data/mnist: no set with a known checksum\n"), "{info}");
     assert!(info.contains(&format!("  all  {TRAIN_ITEMS:>9}{TEST_ITEMS:>9}\n")), "{info}");
+}
+
+/// A grey picture of this size in the format PGM.
+fn pgm(height: usize, width: usize, grey: u8) -> Vec<u8> {
+    let mut bytes = format!("P5 {width} {height} 255\n").into_bytes();
+    bytes.extend(std::iter::repeat_n(grey, height * width));
+    bytes
+}
+
+/// Two classes of three pictures each to learn from, and of one to be judged by.
+fn pictures() -> Sandbox {
+    let sandbox = Sandbox::new();
+    for (class, name) in ["cat", "dog"].into_iter().enumerate() {
+        for (split, count) in [("train", 3), ("test", 1)] {
+            fs::create_dir_all(sandbox.path(&format!("pictures/{split}/{name}"))).unwrap();
+            for i in 0..count {
+                let grey = 100 * class as u8 + i;
+                sandbox.write(&format!("pictures/{split}/{name}/{i}.pgm"), pgm(4, 6, grey));
+            }
+        }
+    }
+    sandbox
+}
+
+#[test]
+fn folders_of_pictures() {
+    let sandbox = pictures();
+    let info = sandbox.loupe("data info pictures").succeeds();
+    for part in [
+        "pictures: folders of pictures\n",
+        "  4 × 6 pixels, x / 255 of mean 0.2000",
+        "  cat          3        1\n",
+        "  dog          3        1\n",
+    ] {
+        assert!(info.contains(part), "{part}{info}");
+    }
+    let report = json(&sandbox.loupe("data verify pictures --json").succeeds());
+    assert_eq!(report["kind"], "pictures");
+    assert_eq!(report["classes"], serde_json::json!(["cat", "dog"]));
+    assert_eq!(report["test_images_in_train"]["images"], 2);
+
+    sandbox.write("pictures/test/dog/0.pgm", pgm(5, 5, 9));
+    let info = sandbox.loupe("data info pictures").succeeds();
+    assert!(info.starts_with("pictures: folders of pictures of several sizes"), "{info}");
+}
+
+#[test]
+fn every_file_that_is_no_picture_is_named() {
+    let sandbox = pictures();
+    sandbox.write("pictures/train/cat/1.pgm", "P5 4");
+    sandbox.write("pictures/test/dog/0.pgm", "no picture");
+    let faults = ["2 faults:", "pictures/train/cat/1.pgm: ", "pictures/test/dog/0.pgm: "];
+    sandbox.loupe("data verify pictures").fails(1, &faults);
+    fs::create_dir(sandbox.path("empty")).unwrap();
+    sandbox.loupe("data verify empty").fails(1, &["empty: found neither; expected the folder"]);
+}
+
+#[test]
+fn a_grid_is_a_picture() {
+    let sandbox = pictures();
+    let stdout = sandbox.loupe("data verify pictures --grid grid.png").succeeds();
+    assert!(stdout.ends_with("wrote grid.png\nno faults\n"), "{stdout}");
+    assert!(sandbox.read("grid.png").starts_with(b"\x89PNG"));
+    let parts = ["nowhere/grid.png: cannot write: "];
+    sandbox.loupe("data verify pictures --grid nowhere/grid.png").fails(1, &parts);
 }

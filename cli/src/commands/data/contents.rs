@@ -125,7 +125,7 @@ impl Contents {
         let faults = match (&train, &test) {
             (Ok(_), Ok(_)) => Vec::new(),
             // There is no folder, or nothing in it that could be a data set.
-            (Err(fault), _) if !folder.is_dir() => bail!(fault.clone()),
+            (Err(fault), _) if !has_folders(folder) => bail!(fault.clone()),
             _ => folder_faults(folder).iter().map(DataError::to_string).collect(),
         };
         if let (Err(fault), true) = (&train, faults.is_empty()) {
@@ -171,6 +171,11 @@ impl FoundFile {
     pub(super) fn name(&self) -> String {
         self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
+}
+
+fn has_folders(folder: &Path) -> bool {
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    entries.flatten().any(|entry| entry.path().is_dir())
 }
 
 /// A fault for each file that is not one of `set`, to which the others belong.
