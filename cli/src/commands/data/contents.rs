@@ -2,7 +2,10 @@
 
 use crate::known::{Found, KnownSet, file_sha256, identify, sha256};
 use anyhow::{Result, bail};
-use loupe_model::data::{DataError, Dataset, IdxFile, Part, Split, from_files, read_class_names};
+use loupe_model::data::{
+    DataError, Dataset, IdxFile, Part, Split, folder_faults, from_files, open_dataset,
+    read_class_names,
+};
 use std::fs;
 use std::path::{Path, PathBuf};
 
