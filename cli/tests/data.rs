@@ -64,8 +64,8 @@ fn mnist_is_recognised_and_whole() {
     for part in [
         "digits: MNIST, as published\n",
         "  1        6,742    1,135  ██████████████████████████████\n",
-        "  0 test images are training images too\n",
-        "  no train images of one colour\n",
+        "  no test image is a training image too\n",
+        "  no train image of one colour\n",
         "\nno faults\n",
     ] {
         assert!(verified.contains(part), "{part}{verified}");
@@ -100,9 +100,9 @@ fn images_in_both_splits_and_of_one_colour_are_no_faults() {
     let verified = tiny().loupe("data verify tiny").succeeds();
     for part in [
         "tiny: no set with a known checksum\n",
-        "  1 test images are training images too, 1 with another label\n",
-        "  1 train images of one colour: index 1\n",
-        "  no test images of one colour\n",
+        "  1 test image is a training image too, 1 with another label\n",
+        "  1 image of one colour in train: index 1\n",
+        "  no test image of one colour\n",
     ] {
         assert!(verified.contains(part), "{part}{verified}");
     }

@@ -188,6 +188,9 @@ fn mirrors_are_tried_in_turn() {
     let parts = ["cannot reach 127.0.0.1", "answered 404 Not Found", "by hand"];
     fetch(&sandbox, &mirrors[..2], "--quiet").fails(1, &parts);
     assert!(!sandbox.has("set"), "an empty folder is left");
+    let run = sandbox.loupe(&format!("data fetch kmnist --mirror {closed} --out a/b/set"));
+    run.env("NO_PROXY", "127.0.0.1").fails(1, &["cannot reach 127.0.0.1", "by hand"]);
+    assert!(!sandbox.has("a"), "an empty folder is left");
 }
 
 #[test]

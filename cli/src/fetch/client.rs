@@ -1,7 +1,7 @@
 //! Requests over HTTP.
 
 use anyhow::{Context, Result, bail};
-use std::io::{self, Read};
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 use std::time::Duration;
 use ureq::http::{HeaderMap, StatusCode, Uri, header};
@@ -103,25 +103,21 @@ impl Client {
                 format!("cannot reach {host}: there is no such host, or no network")
             }
             Error::ConnectionFailed => format!("cannot reach {host}"),
-            Error::Io(error) if is_of_connecting(error.kind()) => {
-                format!("cannot reach {host}: {error}")
-            }
-            Error::Io(error) => format!("the connection broke off ({error})"),
+            Error::Io(error) => match error.kind() {
+                ErrorKind::ConnectionReset
+                | ErrorKind::ConnectionAborted
+                | ErrorKind::BrokenPipe
+                | ErrorKind::UnexpectedEof => format!("the connection broke off ({error})"),
+                // What rustls does not like.
+                ErrorKind::InvalidData => format!("no secure connection to {host}: {error}"),
+                _ => format!("cannot reach {host}: {error}"),
+            },
             Error::Timeout(_) => format!("nothing came for {seconds} s"),
             Error::TooManyRedirects => format!("more than {REDIRECTS} redirects"),
             Error::Rustls(error) => format!("no secure connection to {host}: {error}"),
             error => error.to_string(),
         }
     }
-}
-
-fn is_of_connecting(kind: io::ErrorKind) -> bool {
-    use io::ErrorKind::{
-        AddrNotAvailable, ConnectionRefused, HostUnreachable, NetworkDown, NetworkUnreachable,
-    };
-    let kinds =
-        [AddrNotAvailable, ConnectionRefused, HostUnreachable, NetworkDown, NetworkUnreachable];
-    kinds.contains(&kind)
 }
 
 fn boxed(response: ureq::http::Response<ureq::Body>) -> Box<dyn Read> {

@@ -88,7 +88,8 @@ pub(crate) fn run(arguments: &FetchArguments, mut output: Output) -> Result<()> 
             missing.push((format!("{name}.gz"), known));
         }
     }
-    let made = !folder.exists();
+    let is_new = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.exists();
+    let made: Vec<&Path> = folder.ancestors().take_while(is_new).collect();
     fs::create_dir_all(&folder)
         .with_context(|| format!("{}: cannot make the folder", folder.display()))?;
     let mut sources = Vec::new();
@@ -104,9 +105,9 @@ pub(crate) fn run(arguments: &FetchArguments, mut output: Output) -> Result<()> 
                 sources.push(url);
             }
             Err(failures) => {
-                if made {
+                for folder in made {
                     // Only if it is empty.
-                    let _ = fs::remove_dir(&folder);
+                    let _ = fs::remove_dir(folder);
                 }
                 bail!(not_to_be_had(set, &folder, name, &failures));
             }

@@ -89,14 +89,14 @@ pub(crate) fn run(arguments: &VerifyArguments, mut output: Output) -> Result<()>
 }
 
 fn duplicates(shared: Shared) -> String {
-    let Shared { images, otherwise_labelled } = shared;
-    let images = Thousands(images);
-    match otherwise_labelled {
-        0 => format!("{images} test images are training images too"),
-        other => format!(
-            "{images} test images are training images too, {} with another label",
-            Thousands(other)
-        ),
+    let other = match shared.otherwise_labelled {
+        0 => String::new(),
+        other => format!(", {} with another label", Thousands(other)),
+    };
+    match shared.images {
+        0 => "no test image is a training image too".into(),
+        1 => format!("1 test image is a training image too{other}"),
+        images => format!("{} test images are training images too{other}", Thousands(images)),
     }
 }
 
@@ -104,12 +104,10 @@ fn constant(name: &str, data: &Dataset) -> String {
     let found = data.constant_images();
     let named: Vec<String> = found.iter().take(NAMED).map(usize::to_string).collect();
     let more = if found.len() > NAMED { ", …" } else { "" };
-    match found.len() {
-        0 => format!("no {name} images of one colour"),
-        count => format!(
-            "{} {name} images of one colour: index {}{more}",
-            Thousands(count),
-            named.join(", ")
-        ),
-    }
+    let images = match found.len() {
+        0 => return format!("no {name} image of one colour"),
+        1 => "1 image".into(),
+        count => format!("{} images", Thousands(count)),
+    };
+    format!("{images} of one colour in {name}: index {}{more}", named.join(", "))
 }
