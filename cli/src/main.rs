@@ -7,12 +7,16 @@ mod commands;
 mod data;
 #[allow(dead_code, unused_imports, reason = "the commands take it up one by one")]
 mod draw;
+#[allow(dead_code, reason = "the commands take it up one by one")]
+mod events;
 mod fetch;
 mod inputs;
 mod known;
 mod machine;
 mod model;
 mod output;
+#[allow(dead_code, reason = "the commands take it up one by one")]
+mod report;
 mod run_folder;
 mod trained;
 
