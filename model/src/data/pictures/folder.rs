@@ -211,3 +211,6 @@ fn list(folder: &Path, wanted: impl Fn(&Path) -> bool) -> Result<Vec<PathBuf>, D
     });
     Ok(found.into_iter().map(|(_, path)| path).collect())
 }
+
+#[cfg(test)]
+mod tests;
