@@ -3,6 +3,7 @@
 
 use crate::commands::bench::BenchArguments;
 use crate::commands::completions::CompletionsArguments;
+use crate::commands::data::DataArguments;
 use crate::commands::doctor::DoctorArguments;
 use crate::commands::eval::EvalArguments;
 use crate::commands::explain::ExplainArguments;
@@ -104,6 +105,8 @@ pub(crate) enum Command {
     Completions(CompletionsArguments),
     /// Print the manual page, or write those of all commands
     Man(ManArguments),
+    /// Look at, check or download a data set
+    Data(DataArguments),
 }
 
 #[derive(Debug, Args)]

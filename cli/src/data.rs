@@ -35,7 +35,8 @@ pub(crate) fn picture_size(network: &NetworkSpec) -> Option<[usize; 2]> {
     }
 }
 
-fn cache_folder() -> Option<PathBuf> {
+/// The folder for unpacked files; `None` if the user has none.
+pub(crate) fn cache_folder() -> Option<PathBuf> {
     let strategy = etcetera::choose_base_strategy().ok()?;
     Some(strategy.cache_dir().join("loupe"))
 }

@@ -9,8 +9,10 @@ mod data;
 mod draw;
 mod environment;
 mod events;
+mod fetch;
 mod inputs;
 mod interrupt;
+mod known;
 mod log;
 mod machine;
 mod model;
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         Command::Export(arguments) => done(commands::export::run(arguments, output)),
         Command::Completions(arguments) => done(commands::completions::run(arguments, output)),
         Command::Man(arguments) => done(commands::man::run(arguments, output)),
+        Command::Data(arguments) => done(commands::data::run(arguments, output)),
     };
     match result {
         Ok(code) => code,

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 pub(crate) mod digits;
+pub(crate) mod server;
 
 use std::ffi::OsStr;
 use std::fs;
@@ -94,6 +95,26 @@ impl Run {
     pub(crate) fn stdout(mut self, stdout: impl Into<Stdio>) -> Run {
         self.0.stdout(stdout);
         self
+    }
+
+    /// Runs the program by this script of a shell, for which `"$0" "$@"` is the program and its arguments.
+    pub(crate) fn through_shell(self, script: &str) -> Run {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", script]).arg(self.0.get_program()).args(self.0.get_args());
+        for (name, value) in self.0.get_envs() {
+            match value {
+                Some(value) => shell.env(name, value),
+                None => shell.env_remove(name),
+            };
+        }
+        shell.current_dir(self.0.get_current_dir().unwrap()).stdin(Stdio::null());
+        Run(shell)
+    }
+
+    /// Runs the program; its exit code and standard error.
+    pub(crate) fn ends(self) -> (Option<i32>, String) {
+        let (output, _) = self.finish();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
     }
 
     /// Runs the program, which must succeed and have nothing to complain of; its standard output.

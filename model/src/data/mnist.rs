@@ -2,22 +2,12 @@
 
 use super::classes::{self, CLASSES_FILE, read_class_names};
 use super::dataset::{self, Dataset};
-use super::error::DataError;
-use super::file;
-use super::idx::Idx;
-use super::mapped::Bytes;
-use std::path::{Path, PathBuf};
+use super::error::{DataError, Malformed};
+use super::idx_file::{IdxFile, Part};
+use std::path::Path;
 
-/// The classes of a set that does not name them: the digits 0 to 9.
+/// The digits 0 to 9.
 const CLASSES: usize = 10;
-
-/// Images and labels of each split.
-pub(super) const FILES: [&str; 4] = [
-    "train-images-idx3-ubyte",
-    "train-labels-idx1-ubyte",
-    "t10k-images-idx3-ubyte",
-    "t10k-labels-idx1-ubyte",
-];
 
 /// The images to learn from or the images to be judged by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,43 +36,50 @@ pub enum Split {
 /// [`DataError::Missing`], [`DataError::Read`], [`DataError::Malformed`], [`DataError::Counts`] if there
 /// are not as many labels as images, or [`DataError::ClassNames`].
 pub fn open_mnist(folder: &Path, split: Split, cache: Option<&Path>) -> Result<Dataset, DataError> {
-    let [images, labels] = match split {
-        Split::Train => [FILES[0], FILES[1]],
-        Split::Test => [FILES[2], FILES[3]],
-    };
     let names = read_class_names(&folder.join(CLASSES_FILE))?;
+    let images = IdxFile::open(folder, split, Part::Images, cache)?;
+    let labels = IdxFile::open(folder, split, Part::Labels, cache)?;
+    from_files(images, labels, names)
+}
+
+/// The half of a data set whose images and labels are in these two files. Without `names` its classes are
+/// the ten digits.
+///
+/// # Errors
+/// [`DataError::Counts`] if there are not as many labels as images, [`DataError::Malformed`] if there are
+/// no images, or if a label names no class.
+///
+/// # Panics
+/// If the files do not hold [`Part::Images`] and [`Part::Labels`].
+pub fn from_files(
+    images: IdxFile,
+    labels: IdxFile,
+    names: Option<Vec<String>>,
+) -> Result<Dataset, DataError> {
     let names = names.unwrap_or_else(|| classes::numbers(CLASSES));
-    let (image_path, [count, height, width], images) = open::<3>(folder, images, cache)?;
-    dataset::check_size(count, [height, width]).map_err(|fault| fault.at(&image_path))?;
-    let (label_path, [label_count], labels) = open::<1>(folder, labels, cache)?;
+    let (&[count, height, width], &[label_count]) = (images.dims(), labels.dims()) else {
+        panic!("expected a file of images and one of labels");
+    };
+    let malformed = |file: &IdxFile, fault: Malformed| fault.at(file.path());
+    dataset::check_size(count, [height, width]).map_err(|fault| malformed(&images, fault))?;
     if count != label_count {
         return Err(DataError::Counts {
-            images: image_path,
+            images: images.path().into(),
             image_count: count,
-            labels: label_path,
+            labels: labels.path().into(),
             label_count,
         });
     }
-    dataset::check_labels(&labels, names.len()).map_err(|fault| fault.at(&label_path))?;
+    dataset::check_labels(labels.elements(), names.len())
+        .map_err(|fault| malformed(&labels, fault))?;
+    let (images, labels) = (images.into_elements(), labels.into_elements());
     Ok(Dataset::checked(images, labels, [height, width], names))
 }
 
 /// Whether `folder` has one of the files.
 #[cfg(feature = "pictures")]
 pub(super) fn is_there(folder: &Path) -> bool {
-    FILES
+    IdxFile::NAMES
         .iter()
         .any(|name| ["", ".gz"].iter().any(|end| folder.join(format!("{name}{end}")).exists()))
-}
-
-/// The path, dimensions and elements of one file.
-fn open<const D: usize>(
-    folder: &Path,
-    name: &'static str,
-    cache: Option<&Path>,
-) -> Result<(PathBuf, [usize; D], Bytes), DataError> {
-    let (path, bytes) = file::load::<D>(folder, name, cache)?
-        .ok_or_else(|| DataError::Missing { folder: folder.into(), file: name, all: FILES })?;
-    let dims = Idx::<D>::parse(&bytes).map_err(|fault| fault.at(&path))?.dims;
-    Ok((path, dims.map(|dim| dim as usize), bytes.skip(Idx::<D>::HEADER_LEN)))
 }

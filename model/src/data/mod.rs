@@ -1,4 +1,4 @@
-//! Labelled images: IDX files, their cache, and the order in which an epoch visits them.
+//! Labelled images: IDX files, their cache, what is in them, and the order in which an epoch visits them.
 //!
 //! ```no_run
 //! use loupe_model::data::{Epoch, Order, Split, open_mnist};
@@ -22,12 +22,14 @@ mod error;
 mod file;
 mod grey;
 mod idx;
+mod idx_file;
 mod ink;
 mod mapped;
 mod mnist;
 #[cfg(feature = "pictures")]
 mod pictures;
 mod resize;
+mod statistics;
 
 pub use batches::{Epoch, Order};
 pub use classes::read_class_names;
@@ -35,10 +37,12 @@ pub use dataset::Dataset;
 pub use error::{DataError, Malformed, PictureError};
 pub use grey::Grey;
 pub use idx::Idx;
+pub use idx_file::{IdxFile, Part};
 pub use ink::{LikeMnist, NoInk};
-pub use mnist::{Split, open_mnist};
+pub use mnist::{Split, from_files, open_mnist};
 #[cfg(feature = "pictures")]
 pub use pictures::{
-    Pictures, decode_picture, open_dataset, open_folder, read_picture, read_pictures,
-    read_pictures_from,
+    Pictures, decode_picture, folder_faults, open_dataset, open_folder, read_picture,
+    read_pictures, read_pictures_from,
 };
+pub use statistics::{PixelStatistics, Shared};

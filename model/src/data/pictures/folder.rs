@@ -88,6 +88,23 @@ fn mixed(files: &[Vec<PathBuf>]) -> Vec<(u8, &Path)> {
     placed.into_iter().map(|(_, label, file)| (label, file)).collect()
 }
 
+/// Everything that keeps [`open_folder`] from opening both halves, but for sizes: each file that cannot be
+/// read as a picture, or what is wrong with the folders.
+pub fn folder_faults(folder: &Path) -> Vec<DataError> {
+    let mut faults = Vec::new();
+    for split in [Split::Train, Split::Test] {
+        match classes_of(folder, split) {
+            Ok((_, files)) => {
+                faults.extend(files.iter().flatten().filter_map(|path| read_picture(path).err()));
+            }
+            // A fault of the folders is often one of both halves.
+            Err(fault) if faults.contains(&fault) => {}
+            Err(fault) => faults.push(fault),
+        }
+    }
+    faults
+}
+
 /// Whether `folder` has sub-folders that are not hidden.
 pub(super) fn has_folders(folder: &Path) -> Result<bool, DataError> {
     Ok(!list(folder, Path::is_dir)?.is_empty())

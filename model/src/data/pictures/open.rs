@@ -5,6 +5,7 @@ use super::super::error::{DataError, PictureError};
 use super::super::file::decode_idx;
 use super::super::grey::Grey;
 use super::super::idx::Idx;
+use super::super::idx_file::IdxFile;
 use super::super::mnist::{self, Split, open_mnist};
 use super::decode::{decode_picture, read_bounded};
 use super::folder::{has_folders, open_folder};
@@ -29,7 +30,7 @@ pub fn open_dataset(
     if folder.is_dir() && has_folders(folder)? {
         return open_folder(folder, split, size);
     }
-    let files = mnist::FILES.join(", ");
+    let files = IdxFile::NAMES.join(", ");
     let found = match folder.metadata() {
         Ok(metadata) if metadata.is_dir() => "neither",
         Ok(_) => "a file",
