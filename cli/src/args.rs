@@ -2,6 +2,7 @@
 //! with the command.
 
 use crate::commands::bench::BenchArguments;
+use crate::commands::convolve::ConvolveArguments;
 use crate::commands::eval::EvalArguments;
 use crate::commands::explain::ExplainArguments;
 use crate::commands::train::TrainArguments;
@@ -60,6 +61,13 @@ pub(crate) enum Command {
         of multiply-adds."
     )]
     Explain(ExplainArguments),
+    /// Lay a kernel on a picture and see what it finds
+    #[command(
+        long_about = "Lay a kernel on a picture and see what it finds: the feature map, how its size \
+        follows, and the sum at the place where the kernel finds most.\n\nWithout arguments a kernel of \
+        2 × 2 ones takes steps of 2 pixels, a magnifier whose views do not overlap."
+    )]
+    Convolve(ConvolveArguments),
 }
 
 #[derive(Debug, Args)]

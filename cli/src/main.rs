@@ -7,10 +7,14 @@ mod commands;
 mod data;
 #[allow(dead_code, unused_imports, reason = "the commands take it up one by one")]
 mod draw;
+mod kernel;
 mod machine;
+mod maps;
 mod model;
 mod output;
+mod picked;
 mod run_folder;
+mod screen;
 mod trained;
 
 use args::{Arguments, Command};
@@ -27,6 +31,7 @@ fn main() -> ExitCode {
         Command::Eval(arguments) => commands::eval::run(arguments, output),
         Command::Bench(arguments) => commands::bench::run(arguments, output),
         Command::Explain(arguments) => commands::explain::run(arguments, output),
+        Command::Convolve(arguments) => commands::convolve::run(arguments, output),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,6 +1,7 @@
 //! The subcommands.
 
 pub(crate) mod bench;
+pub(crate) mod convolve;
 pub(crate) mod eval;
 pub(crate) mod explain;
 pub(crate) mod train;
