@@ -5,6 +5,7 @@ use crate::commands::bench::BenchArguments;
 use crate::commands::convolve::ConvolveArguments;
 use crate::commands::eval::EvalArguments;
 use crate::commands::explain::ExplainArguments;
+use crate::commands::inspect::InspectArguments;
 use crate::commands::train::TrainArguments;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::num::NonZeroUsize;
@@ -61,6 +62,13 @@ pub(crate) enum Command {
         of multiply-adds."
     )]
     Explain(ExplainArguments),
+    /// Show what a trained network does with one picture, layer by layer
+    #[command(
+        long_about = "Show what a trained network does with one picture, layer by layer: feature maps, what \
+        normalisations change, and which pixels the winning class depends on. Kernels and maps are written \
+        as PNG pictures too."
+    )]
+    Inspect(InspectArguments),
     /// Lay a kernel on a picture and see what it finds
     #[command(
         long_about = "Lay a kernel on a picture and see what it finds: the feature map, how its size \

@@ -31,6 +31,7 @@ fn main() -> ExitCode {
         Command::Eval(arguments) => commands::eval::run(arguments, output),
         Command::Bench(arguments) => commands::bench::run(arguments, output),
         Command::Explain(arguments) => commands::explain::run(arguments, output),
+        Command::Inspect(arguments) => commands::inspect::run(arguments, output),
         Command::Convolve(arguments) => commands::convolve::run(arguments, output),
     };
     match result {

@@ -1,6 +1,7 @@
 //! Maps of values: grey where none is negative, else blue and red.
 
 use crate::draw::{self, Rgb};
+use crate::screen::{Block, Screen};
 use loupe_model::trace::Range;
 
 /// How values become colours, so that maps that share it can be compared.
@@ -31,18 +32,26 @@ impl Scale {
         }
     }
 
-    /// The same as lines for a terminal.
-    pub(crate) fn text(
+    /// The same for a terminal, in at most so many columns.
+    pub(crate) fn block(
         self,
         values: &[f32],
         size: [usize; 2],
-        width: usize,
-        colour: bool,
-    ) -> String {
-        match self {
-            Scale::Grey(_) => draw::terminal(&self.picture(values, size), width, colour),
-            Scale::Signed(limit) => draw::terminal_signed(values, size, limit, width, colour),
-        }
+        columns: usize,
+        screen: Screen,
+    ) -> Block {
+        let text = match self {
+            Scale::Grey(_) => draw::terminal(&self.picture(values, size), columns, screen.colour),
+            Scale::Signed(limit) => {
+                draw::terminal_signed(values, size, limit, columns, screen.colour)
+            }
+        };
+        // Without colour a pixel is two characters wide where there is room, and the ends of lines are cut.
+        let width = match 2 * size[1] <= columns && !screen.colour {
+            true => 2 * size[1],
+            false => size[1].min(columns),
+        };
+        Block { caption: String::new(), text, width }
     }
 }
 

@@ -19,6 +19,8 @@ pub(crate) struct Block {
     /// May be empty.
     pub(crate) caption: String,
     pub(crate) text: String,
+    /// Columns that it takes at least.
+    pub(crate) width: usize,
 }
 
 impl Screen {
@@ -31,7 +33,7 @@ impl Screen {
 
     /// The blocks from left to right, as many in a row as there is room for.
     pub(crate) fn beside(&self, blocks: &[Block]) -> Vec<String> {
-        let widths: Vec<usize> = blocks.iter().map(Block::width).collect();
+        let widths: Vec<usize> = blocks.iter().map(Block::columns).collect();
         let mut lines = Vec::new();
         let mut first = 0;
         while first < blocks.len() {
@@ -50,8 +52,8 @@ impl Screen {
 const GAP: &str = "  ";
 
 impl Block {
-    fn width(&self) -> usize {
-        self.text.lines().chain([&self.caption[..]]).map(visible).max().unwrap_or(0)
+    fn columns(&self) -> usize {
+        self.text.lines().chain([&self.caption[..]]).map(visible).fold(self.width, usize::max)
     }
 }
 
@@ -106,7 +108,7 @@ mod tests {
     use super::*;
 
     fn block(caption: &str, text: &str) -> Block {
-        Block { caption: caption.into(), text: text.into() }
+        Block { caption: caption.into(), text: text.into(), width: 0 }
     }
 
     #[test]
@@ -117,6 +119,9 @@ mod tests {
         let expected = ["  a", "  1234  56", "  12", "  longer", "  \x1b[0m7\x1b[1;2mé"];
         assert_eq!(screen.beside(&blocks), expected);
         assert_eq!(screen.beside(&[]), [""; 0]);
+        let wide = Block { width: 5, ..blocks[1].clone() };
+        let screen = Screen { width: 99, colour: false };
+        assert_eq!(screen.beside(&[wide.clone(), wide]), ["  56     56"]);
         let narrow = Screen { width: 1, colour: false };
         assert_eq!(narrow.beside(&blocks[1..2]), ["  56"]);
     }

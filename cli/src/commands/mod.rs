@@ -4,6 +4,7 @@ pub(crate) mod bench;
 pub(crate) mod convolve;
 pub(crate) mod eval;
 pub(crate) mod explain;
+pub(crate) mod inspect;
 pub(crate) mod train;
 
 use crate::output::Output;

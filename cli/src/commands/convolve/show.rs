@@ -4,7 +4,7 @@ use super::magnifier::Magnifier;
 use crate::draw::{self, Rgb, Tile};
 use crate::maps::{Scale, number, range};
 use crate::picked::Picked;
-use crate::screen::{Block, Screen};
+use crate::screen::Screen;
 use loupe_model::trace::Range;
 use serde_json::{Value, json};
 
@@ -16,8 +16,7 @@ pub(super) fn text(picked: &Picked, magnifiers: &[Magnifier], screen: Screen) ->
     let room = screen.width.saturating_sub(2);
     let scale = Scale::Grey(1.0);
     let mut lines = vec![format!("{}{}, {height} × {width} pixels", picked.name, label(picked))];
-    let text = scale.text(&picked.values(), [height, width], room, screen.colour);
-    lines.extend(screen.beside(&[Block { caption: String::new(), text }]));
+    lines.extend(screen.beside(&[scale.block(&picked.values(), [height, width], room, screen)]));
     for magnifier in magnifiers {
         let Magnifier { kernel, stride, padding, map, size, .. } = magnifier;
         let [kh, kw] = kernel.size;
@@ -27,8 +26,7 @@ pub(super) fn text(picked: &Picked, magnifiers: &[Magnifier], screen: Screen) ->
         lines.extend(magnifier.arithmetic());
         let [rows, columns] = size;
         lines.push(format!("feature map, {rows} × {columns}, {}", range(&Range::of(map))));
-        let text = Scale::of(map).text(map, *size, room, screen.colour);
-        lines.extend(screen.beside(&[Block { caption: String::new(), text }]));
+        lines.extend(screen.beside(&[Scale::of(map).block(map, *size, room, screen)]));
         lines.extend(strongest(magnifier));
     }
     lines
