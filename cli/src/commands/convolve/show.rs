@@ -67,27 +67,25 @@ fn strongest(magnifier: &Magnifier) -> Vec<String> {
     lines
 }
 
-/// The picture, then for each kernel the kernel and its map.
+/// A row for each kernel: the picture, the kernel and its map.
 pub(super) fn picture(picked: &Picked, magnifiers: &[Magnifier]) -> Rgb {
     let [height, width] = picked.size();
     let tile = |picture: Rgb, caption: String| Tile { picture, caption, accent: None };
-    let mut tiles = vec![tile(
-        Scale::Grey(1.0).picture(&picked.values(), [height, width]),
-        format!("{height} × {width}{}", label(picked)),
-    )];
+    let input = Scale::Grey(1.0).picture(&picked.values(), [height, width]);
+    let mut tiles = Vec::new();
     for Magnifier { kernel, map, size, .. } in magnifiers {
         let longest = kernel.size[0].max(kernel.size[1]);
         let enlarged = (height.min(width) / 3 / longest).clamp(1, 16);
-        tiles.push(tile(
-            Scale::of(&kernel.values).picture(&kernel.values, kernel.size).scaled(enlarged),
-            kernel.name.clone(),
-        ));
-        let caption = format!("{} × {}, {}", size[0], size[1], range(&Range::of(map)));
+        let weights = Scale::of(&kernel.values).picture(&kernel.values, kernel.size);
+        let Range { min, max, .. } = Range::of(map);
+        let caption = format!("{} × {}, {} to {}", size[0], size[1], number(min), number(max));
+        tiles.push(tile(input.clone(), format!("{height} × {width}{}", label(picked))));
+        tiles.push(tile(weights.scaled(enlarged), kernel.name.clone()));
         tiles.push(tile(Scale::of(map).picture(map, *size), caption));
     }
     // About the size of a hand on a screen.
     let scale = (280 / height.max(width)).max(1);
-    draw::grid(&tiles, 3.max(tiles.len().isqrt()), scale, &picked.name)
+    draw::grid(&tiles, 3, scale, &picked.name)
 }
 
 pub(super) fn json(picked: &Picked, magnifiers: &[Magnifier]) -> Value {

@@ -69,11 +69,12 @@ fn kernels(view: &View<'_>, seen: &Seen<'_>) -> Rgb {
     let planes = weights.chunks_exact(size[0] * size[1]).enumerate().take(TILES);
     let caption = |plane: usize| match depth {
         1 => format!("kernel {plane}"),
-        _ => format!("{} of {}", plane / depth, plane % depth),
+        _ => format!("{} on {}", plane / depth, plane % depth),
     };
     let tiles = planes.map(|(i, plane)| tile(scale.picture(plane, size), caption(i))).collect();
     let columns = if depth == 1 { 5 } else { depth.min(32) };
-    let title = format!("{}: kernels, weights {}", seen.layer, range(&Range::of(weights)));
+    let what = if depth == 1 { "kernels" } else { "kernels on maps" };
+    let title = format!("{}: {what}, weights {}", seen.layer, range(&Range::of(weights)));
     let width = if depth == 1 { size[1] } else { size[1] * 2 };
     grid(tiles, columns, width, &title, info.shape[0] * depth)
 }
