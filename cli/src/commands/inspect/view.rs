@@ -65,18 +65,12 @@ impl<'a> View<'a> {
         })
     }
 
-    /// Index, layer, the shape and the values that reach it, and what it has made of them.
+    /// The layers in order, with what reaches them and what they make of it.
     pub(super) fn layers(&self) -> impl Iterator<Item = Seen<'_>> {
         let spec = self.network.spec();
         spec.layers.iter().zip(&self.trace.layers).enumerate().map(|(index, (layer, after))| {
-            let (shape, input) = match index.checked_sub(1) {
-                Some(before) => {
-                    let before = &self.trace.layers[before];
-                    (&before.shape[..], &before.output[..])
-                }
-                None => (&spec.input[..], &self.trace.inputs[..]),
-            };
-            Seen { index, layer, shape, input, after }
+            let before = index.checked_sub(1).map(|before| &self.trace.layers[before].output);
+            Seen { index, layer, input: before.unwrap_or(&self.trace.inputs), after }
         })
     }
 
@@ -102,8 +96,6 @@ impl<'a> View<'a> {
 pub(super) struct Seen<'a> {
     pub(super) index: usize,
     pub(super) layer: &'a Layer,
-    /// Of the input, without the batch.
-    pub(super) shape: &'a [usize],
     pub(super) input: &'a [f32],
     pub(super) after: &'a LayerTrace,
 }
