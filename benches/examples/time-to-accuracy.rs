@@ -20,11 +20,10 @@ use loupe_engine::conv::Conv2dOptions;
 use loupe_engine::optim::{AdamOptions, SgdOptions};
 use loupe_model::data::{DataError, Dataset, Order, Split, open_mnist};
 use loupe_model::{
-    Error, Event, Layer, Loss, Network, NetworkSpec, Normalization, OptimizerOptions, TrainOptions,
-    Trainer, evaluate, nets, train,
+    Error, Layer, Loss, Network, NetworkSpec, Normalization, OptimizerOptions, TrainOptions,
+    Trainer, Training, evaluate, nets,
 };
 use std::num::NonZeroUsize;
-use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -138,28 +137,21 @@ fn run(
     let every = SCORED.div_ceil(BATCH.get());
     for (phase, (steps, optimizer)) in setting.phases.iter().enumerate() {
         let mut clock = Instant::now();
-        let mut trainer = Trainer::new(cx.clone(), network, Loss::Bce, *optimizer);
+        let trainer = Trainer::new(cx.clone(), network, Loss::Bce, *optimizer);
         let order = Order::Shuffled { seed: seed + ((phase as u64) << 32) };
-        let options = TrainOptions { epochs: steps.div_ceil(EPOCH), batch_size: BATCH, order };
-        let (mut taken, mut failed) = (0, None);
-        train(&mut trainer, digits, &options, |trainer, event| {
-            let Event::Step { items, .. } = event else { return ControlFlow::Continue(()) };
-            (taken, progress.digits) = (taken + 1, progress.digits + items);
-            if taken % every != 0 && taken != *steps {
-                return ControlFlow::Continue(());
+        let epochs = steps.div_ceil(EPOCH);
+        let options = TrainOptions { epochs, batch_size: BATCH, order, ..TrainOptions::default() };
+        let mut training = Training::new(trainer, digits, None, options)?;
+        for taken in 1..=*steps {
+            let step = training.step()?.expect("the epochs have so many steps");
+            progress.digits += step.items;
+            if taken % every == 0 || taken == *steps {
+                progress.training += clock.elapsed();
+                progress.score(training.trainer(), test)?;
+                clock = Instant::now();
             }
-            progress.training += clock.elapsed();
-            failed = progress.score(trainer, test).err();
-            clock = Instant::now();
-            match failed.is_some() || taken == *steps {
-                true => ControlFlow::Break(()),
-                false => ControlFlow::Continue(()),
-            }
-        })?;
-        if let Some(error) = failed {
-            return Err(error);
         }
-        network = trainer.into_network();
+        network = training.into_network();
     }
     Ok(progress)
 }

@@ -3,11 +3,13 @@
 
 use crate::commands::bench::BenchArguments;
 use crate::commands::completions::CompletionsArguments;
+use crate::commands::convolve::ConvolveArguments;
 use crate::commands::data::DataArguments;
 use crate::commands::doctor::DoctorArguments;
 use crate::commands::eval::EvalArguments;
 use crate::commands::explain::ExplainArguments;
 use crate::commands::export::ExportArguments;
+use crate::commands::inspect::InspectArguments;
 use crate::commands::man::ManArguments;
 use crate::commands::predict::PredictArguments;
 use crate::commands::summary::SummaryArguments;
@@ -15,7 +17,7 @@ use crate::commands::train::TrainArguments;
 use crate::trained::Trained;
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use loupe_model::data;
+use loupe_model::{Normalization, data};
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -107,6 +109,20 @@ pub(crate) enum Command {
     Man(ManArguments),
     /// Look at, check or download a data set
     Data(DataArguments),
+    /// Show what a trained network does with one picture, layer by layer
+    #[command(
+        long_about = "Show what a trained network does with one picture, layer by layer: feature maps, what \
+        normalisations change, and which pixels the winning class depends on. Kernels and maps are written \
+        as PNG pictures too."
+    )]
+    Inspect(InspectArguments),
+    /// Lay a kernel on a picture and see what it finds
+    #[command(
+        long_about = "Lay a kernel on a picture and see what it finds: the feature map, how its size \
+        follows, and the sum at the place where the kernel finds most.\n\nWithout arguments a kernel of \
+        2 × 2 ones takes steps of 2 pixels, a magnifier whose views do not overlap."
+    )]
+    Convolve(ConvolveArguments),
 }
 
 #[derive(Debug, Args)]
@@ -164,6 +180,24 @@ impl fmt::Display for Split {
             Split::Train => "train",
             Split::Test => "test",
         })
+    }
+}
+
+/// What batch normalisations normalise by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Statistics {
+    /// Each image's own
+    Batch,
+    /// The averages that training has kept
+    Running,
+}
+
+impl From<Statistics> for Normalization {
+    fn from(statistics: Statistics) -> Normalization {
+        match statistics {
+            Statistics::Batch => Normalization::BatchStatistics,
+            Statistics::Running => Normalization::RunningStatistics,
+        }
     }
 }
 

@@ -16,12 +16,15 @@ pub(crate) fn open(
     split: Split,
     network: &NetworkSpec,
 ) -> Result<Dataset> {
-    open_folder(&arguments.data, split, network)
+    open_folder(&arguments.data, split, picture_size(network))
 }
 
-/// [`open`] of this folder.
-pub(crate) fn open_folder(folder: &Path, split: Split, network: &NetworkSpec) -> Result<Dataset> {
-    let size = picture_size(network);
+/// The data set of a folder; pictures are brought to this size, or must have one already.
+pub(crate) fn open_folder(
+    folder: &Path,
+    split: Split,
+    size: Option<[usize; 2]>,
+) -> Result<Dataset> {
     Ok(open_dataset(folder, split, size, cache_folder().as_deref())?)
 }
 

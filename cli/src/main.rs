@@ -12,17 +12,21 @@ mod events;
 mod fetch;
 mod inputs;
 mod interrupt;
+mod kernel;
 mod known;
 mod log;
 mod machine;
+mod maps;
 mod model;
 mod new_file;
 mod output;
+mod picked;
 mod progress;
 mod recipe;
 mod report;
 mod run_folder;
 mod scores;
+mod screen;
 mod similar;
 mod trained;
 
@@ -48,6 +52,8 @@ fn main() -> ExitCode {
         Command::Completions(arguments) => done(commands::completions::run(arguments, output)),
         Command::Man(arguments) => done(commands::man::run(arguments, output)),
         Command::Data(arguments) => done(commands::data::run(arguments, output)),
+        Command::Inspect(arguments) => done(commands::inspect::run(arguments, output)),
+        Command::Convolve(arguments) => done(commands::convolve::run(arguments, output)),
     };
     match result {
         Ok(code) => code,

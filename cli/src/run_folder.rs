@@ -10,10 +10,11 @@
 //! | pictures and `report.html` | what has become of it |
 
 use crate::model::Model;
+use crate::recipe::{Changes, Recipe};
 use crate::{events, log};
 use anyhow::{Context, Result, bail};
 use loupe_model::data::{Dataset, read_class_names};
-use loupe_model::write_atomically;
+use loupe_model::{Normalization, write_atomically};
 use std::fs;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -76,6 +77,16 @@ impl RunFolder {
     /// The names of the classes, if the folder has them.
     pub(crate) fn classes(&self) -> Result<Option<Vec<String>>> {
         Ok(read_class_names(&self.path.join(CLASSES))?)
+    }
+
+    /// By which statistics the network works best, if the folder holds the configuration of its training.
+    pub(crate) fn judged_by(&self) -> Result<Option<Normalization>> {
+        let config = self.config();
+        if !config.exists() {
+            return Ok(None);
+        }
+        let recipe = Recipe::resolve(None, Some(&config), Changes::default())?;
+        Ok(Some(recipe.judged_by()))
     }
 
     /// An existing folder.

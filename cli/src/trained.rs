@@ -4,7 +4,7 @@ use crate::model::Model;
 use crate::run_folder::RunFolder;
 use anyhow::{Context, Result, bail};
 use loupe_model::data::Dataset;
-use loupe_model::{Description, Network};
+use loupe_model::{Description, Network, Normalization};
 use std::path::Path;
 
 /// A network with trained values.
@@ -15,6 +15,8 @@ pub(crate) struct Trained {
     pub(crate) network: Network,
     /// The names of the classes, if the run has kept them.
     pub(crate) classes: Option<Vec<String>>,
+    /// By which statistics the run says that it works best.
+    pub(crate) statistics: Option<Normalization>,
 }
 
 impl Trained {
@@ -35,6 +37,7 @@ impl Trained {
             (None, Some(folder)) => (Model::from_file(&folder.network())?, folder.classes()?),
             (None, None) => described(path)?,
         };
+        let statistics = folder.as_ref().map(RunFolder::judged_by).transpose()?.flatten();
         let weights = folder.map_or(path.to_owned(), |folder| folder.weights());
         let mut network = Network::new(model.spec, 0)?;
         network.read_weights(&weights)?;
@@ -49,7 +52,7 @@ impl Trained {
         }
         let named = path.file_name().filter(|_| path.is_dir());
         let name = named.map_or(model.name, |name| name.to_string_lossy().into_owned());
-        Ok(Trained { name, network, classes })
+        Ok(Trained { name, network, classes, statistics })
     }
 
     /// The names of the classes of `data`, which fits the network: those that the run has kept, else those of

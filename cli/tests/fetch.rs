@@ -56,7 +56,7 @@ fn starts(server: &Server) -> Vec<Option<usize>> {
 fn the_whole_set_is_fetched_once() {
     let sandbox = Sandbox::new();
     let server = Server::start(|request, stream| {
-        give(request, &published(&request.name), usize::MAX, stream)
+        give(request, &published(&request.name), usize::MAX, stream);
     });
     let stdout = fetch(&sandbox, &[&server.url], "").succeeds();
     assert!(stdout.ends_with("set: MNIST, 4 files fetched\n"), "{stdout}");
@@ -96,7 +96,7 @@ fn what_an_earlier_run_has_left_is_gone_on_with() {
     let sandbox = nearly_complete();
     let part = format!("set/{SMALL}.part");
     let server = Server::start(|request, stream| {
-        give(request, &published(&request.name), usize::MAX, stream)
+        give(request, &published(&request.name), usize::MAX, stream);
     });
     let whole = published(SMALL);
     for (left, expected) in [
@@ -169,7 +169,7 @@ fn mirrors_are_tried_in_turn() {
     let missing =
         Server::start(|_, stream| answer(stream, "404 Not Found", &[], b"<h1>Not here</h1>"));
     let there = Server::start(|request, stream| {
-        give(request, &published(&request.name), usize::MAX, stream)
+        give(request, &published(&request.name), usize::MAX, stream);
     });
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let closed = format!("http://{closed}/");
@@ -197,7 +197,7 @@ fn mirrors_are_tried_in_turn() {
 fn redirects_are_followed_but_not_for_ever() {
     let sandbox = nearly_complete();
     let target = Server::start(|request, stream| {
-        give(request, &published(&request.name), usize::MAX, stream)
+        give(request, &published(&request.name), usize::MAX, stream);
     });
     let url = target.url.clone();
     let elsewhere = Server::start(move |request, stream| {
@@ -269,7 +269,7 @@ fn a_body_without_end_is_not_received() {
 fn wrong_files_are_replaced_only_on_demand() {
     let sandbox = nearly_complete();
     let server = Server::start(|request, stream| {
-        give(request, &published(&request.name), usize::MAX, stream)
+        give(request, &published(&request.name), usize::MAX, stream);
     });
     let name = format!("set/{SMALL}");
     sandbox.write(&name, "mine");
@@ -305,7 +305,7 @@ fn folders_that_cannot_be_written() {
 fn a_full_disk_is_an_error() {
     let sandbox = nearly_complete();
     let server = Server::start(|request, stream| {
-        give(request, &published(&request.name), usize::MAX, stream)
+        give(request, &published(&request.name), usize::MAX, stream);
     });
     let parts = [&format!("set/{SMALL}.part: cannot write: ")[..]];
     let script = "trap '' XFSZ; ulimit -f 1; exec \"$0\" \"$@\"";

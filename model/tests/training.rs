@@ -199,7 +199,7 @@ fn what_does_not_fit_is_refused() {
     ] {
         match error {
             Error::Checkpoint(CheckpointError::Other { what: found, .. }) => {
-                assert_eq!(found, what)
+                assert_eq!(found, what);
             }
             other => panic!("{other}"),
         }

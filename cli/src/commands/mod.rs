@@ -2,11 +2,13 @@
 
 pub(crate) mod bench;
 pub(crate) mod completions;
+pub(crate) mod convolve;
 pub(crate) mod data;
 pub(crate) mod doctor;
 pub(crate) mod eval;
 pub(crate) mod explain;
 pub(crate) mod export;
+pub(crate) mod inspect;
 pub(crate) mod man;
 pub(crate) mod predict;
 pub(crate) mod summary;

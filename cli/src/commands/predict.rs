@@ -1,13 +1,13 @@
 //! `loupe predict`
 
-use crate::args::{ThreadArguments, at_least_one};
+use crate::args::{Statistics, ThreadArguments, at_least_one};
 use crate::data;
 use crate::draw;
 use crate::inputs::{Input, Preparation};
 use crate::output::Output;
 use crate::trained::Trained;
 use anyhow::{Result, bail};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use loupe_engine::Context;
 use loupe_model::{Error, Layer, Network, Normalization, Plan, SpecError, probabilities};
 use serde::Serialize;
@@ -60,12 +60,6 @@ pub(crate) struct PredictArguments {
     pub(crate) threads: ThreadArguments,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Statistics {
-    Batch,
-    Running,
-}
-
 pub(crate) fn run(arguments: &PredictArguments, mut output: Output) -> Result<()> {
     let cx = data::context(&arguments.threads)?;
     let trained = Trained::open(&arguments.run, arguments.model.as_deref())?;
@@ -78,7 +72,8 @@ pub(crate) fn run(arguments: &PredictArguments, mut output: Output) -> Result<()
         );
     };
     let inputs = inputs(arguments, size)?;
-    let (normalization, why) = normalization(&cx, network, arguments.statistics)?;
+    let (normalization, why) =
+        normalization(&cx, network, arguments.statistics.map(Into::into).or(trained.statistics))?;
     let mut predictor = Predictor { cx, plan: Plan::new(network, 1)?, network, normalization };
     let classes = network.spec().output_len()?;
     let names = trained.classes.clone();
@@ -125,11 +120,10 @@ fn inputs(arguments: &PredictArguments, size: [usize; 2]) -> Result<Vec<Input>> 
 fn normalization(
     cx: &Context,
     network: &Network,
-    asked: Option<Statistics>,
+    asked: Option<Normalization>,
 ) -> Result<(Normalization, Option<String>)> {
     match asked {
-        Some(Statistics::Batch) => return Ok((Normalization::BatchStatistics, None)),
-        Some(Statistics::Running) => return Ok((Normalization::RunningStatistics, None)),
+        Some(normalization) => return Ok((normalization, None)),
         None if !network.has_batch_norm() => return Ok((Normalization::RunningStatistics, None)),
         None => {}
     }

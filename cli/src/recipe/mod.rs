@@ -25,8 +25,8 @@ pub(crate) struct Recipe {
     pub(crate) epochs: usize,
     pub(crate) batch_size: NonZeroUsize,
     pub(crate) loss: Loss,
-    /// Whose score says which epoch is the best.
-    pub(crate) statistics: Normalization,
+    /// Whose score says which epoch is the best; see [`Recipe::judged_by`].
+    pub(crate) statistics: Option<Normalization>,
     pub(crate) data: PathBuf,
     pub(crate) shuffle: bool,
     /// The share of the training items that is held out.
@@ -54,14 +54,14 @@ pub(crate) enum Preset {
 impl Default for Recipe {
     /// The tutorial's.
     fn default() -> Recipe {
-        let TrainOptions { epochs, batch_size, judged_by, .. } = TrainOptions::default();
+        let TrainOptions { epochs, batch_size, .. } = TrainOptions::default();
         Recipe {
             network: NetworkChoice::Named("cnn".to_owned()),
             seed: 0,
             epochs,
             batch_size,
             loss: Loss::Bce,
-            statistics: judged_by,
+            statistics: None,
             data: PathBuf::from("data/mnist"),
             shuffle: false,
             validation: 0.0,
@@ -106,7 +106,7 @@ impl Recipe {
         set(&mut self.epochs, changes.epochs);
         set(&mut self.batch_size, changes.batch_size);
         set(&mut self.loss, changes.loss);
-        set(&mut self.statistics, changes.statistics);
+        self.statistics = changes.statistics.or(self.statistics);
         set(&mut self.schedule, changes.schedule);
         set(&mut self.data, data.path);
         set(&mut self.shuffle, data.shuffle);
@@ -132,6 +132,15 @@ impl Recipe {
         Ok(())
     }
 
+    /// The statistics by which the network works best: unless something else is said, those of the single image
+    /// if that is what it is trained with, or else the running ones.
+    pub(crate) fn judged_by(&self) -> Normalization {
+        self.statistics.unwrap_or(match self.batch_size {
+            NonZeroUsize::MIN => Normalization::BatchStatistics,
+            _ => Normalization::RunningStatistics,
+        })
+    }
+
     /// The network that is to be trained.
     pub(crate) fn model(&self) -> Result<Model> {
         match &self.network {
@@ -154,7 +163,7 @@ impl Recipe {
             },
             schedule: self.schedule,
             augmentation: Augmentation { shift: self.shift, rotate: self.rotate, seed: self.seed },
-            judged_by: self.statistics,
+            judged_by: self.judged_by(),
             patience: self.patience,
         }
     }
@@ -192,7 +201,9 @@ mod tests {
                 let text = recipe.to_toml();
                 let again =
                     Changes::parse(&text, "fast").unwrap_or_else(|e| panic!("{e:#}\n{text}"));
-                assert_eq!(Recipe::resolve(None, None, again).unwrap(), recipe, "{text}");
+                let again = Recipe::resolve(None, None, again).unwrap();
+                assert_eq!(again.statistics, Some(recipe.judged_by()));
+                assert_eq!(Recipe { statistics: recipe.statistics, ..again }, recipe, "{text}");
             }
         }
     }

@@ -34,13 +34,13 @@ impl Recipe {
             "loss = \"{}\"  # BCELoss, BCEWithLogitsLoss, MSELoss or CrossEntropyLoss",
             loss_name(self.loss)
         )?;
-        let statistics = match self.statistics {
+        let statistics = match self.judged_by() {
             Normalization::BatchStatistics => "batch",
             Normalization::RunningStatistics => "running",
         };
         writeln!(
             out,
-            "statistics = \"{statistics}\"  # whose score says which epoch is the best: batch or running"
+            "statistics = \"{statistics}\"  # by which the network is judged and used: batch or running"
         )?;
 
         writeln!(out, "\n[data]")?;

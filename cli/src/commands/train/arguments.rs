@@ -1,12 +1,12 @@
 //! What `loupe train` takes.
 
-use crate::args::{ThreadArguments, at_least_one};
+use crate::args::{Statistics, ThreadArguments, at_least_one};
 use crate::recipe::{
     self, AugmentationChanges, Changes, DataChanges, NetworkChoice, OptimizerChanges,
     OptimizerKind, Preset, StopChanges,
 };
 use clap::{Args, ValueEnum};
-use loupe_model::{Loss, Normalization, Schedule};
+use loupe_model::{Loss, Schedule};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -68,9 +68,10 @@ pub(crate) struct TrainArguments {
     #[arg(long, value_name = "SHARE", value_parser = recipe::share)]
     pub(crate) validation: Option<f64>,
 
-    /// By which statistics of the batch normalisations the best epoch is judged [default: batch]
+    /// By which statistics of the batch normalisations the network is judged and used [default: batch at batch
+    /// size 1, else running]
     #[arg(long, value_enum, value_name = "NAME")]
-    pub(crate) statistics: Option<StatisticsName>,
+    pub(crate) statistics: Option<Statistics>,
 
     /// Move the pictures at random by up to so many pixels
     #[arg(long, value_name = "PIXELS", value_parser = recipe::pixels)]
@@ -136,14 +137,6 @@ pub(crate) enum LossName {
     CrossEntropy,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum StatisticsName {
-    /// Each image's own
-    Batch,
-    /// The running ones
-    Running,
-}
-
 impl ScheduleName {
     fn schedule(self) -> Schedule {
         match self {
@@ -169,15 +162,6 @@ impl LossName {
     }
 }
 
-impl StatisticsName {
-    fn normalization(self) -> Normalization {
-        match self {
-            StatisticsName::Batch => Normalization::BatchStatistics,
-            StatisticsName::Running => Normalization::RunningStatistics,
-        }
-    }
-}
-
 impl TrainArguments {
     /// What the flags change of a recipe.
     pub(crate) fn changes(&self) -> Changes {
@@ -188,7 +172,7 @@ impl TrainArguments {
             epochs: self.epochs,
             batch_size: self.batch_size,
             loss: self.loss.map(LossName::loss),
-            statistics: self.statistics.map(StatisticsName::normalization),
+            statistics: self.statistics.map(Into::into),
             data: DataChanges {
                 path: self.data.clone(),
                 shuffle: self.shuffle,

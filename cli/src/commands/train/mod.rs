@@ -102,8 +102,9 @@ struct Data {
 
 impl Data {
     fn open(recipe: &Recipe, network: &NetworkSpec) -> Result<Data> {
-        let training = data::open_folder(&recipe.data, Split::Train, network)?;
-        let test = data::open_folder(&recipe.data, Split::Test, network)?;
+        let size = data::picture_size(network);
+        let training = data::open_folder(&recipe.data, Split::Train, size)?;
+        let test = data::open_folder(&recipe.data, Split::Test, size)?;
         if recipe.validation == 0.0 {
             return Ok(Data { training, validation: None, test });
         }

@@ -47,7 +47,7 @@ pub(super) fn write_all(
 
     // The way of normalising that the run was judged by, or else the other.
     let shown = judgements.iter().filter(|of| of.result.is_ok());
-    let shown = shown.max_by_key(|of| of.mode == Some(recipe.statistics));
+    let shown = shown.max_by_key(|of| of.mode == Some(recipe.judged_by()));
     let shown = shown.and_then(|of| Some((of, of.result.as_ref().ok()?)));
     let loss = loss_picture(session, name, data.judge());
     let confusion = shown.map(|(of, judged)| confusion_picture(of, judged, &data.test));

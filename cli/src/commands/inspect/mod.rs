@@ -1,0 +1,155 @@
+//! `loupe inspect`
+
+mod folder;
+mod numbers;
+mod pictures;
+mod view;
+mod walk;
+mod words;
+
+use crate::args::{CommonArguments, Statistics};
+use crate::data;
+use crate::output::Output;
+use crate::picked::{PickArguments, Picked};
+use crate::screen::Screen;
+use crate::trained::Trained;
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+use folder::Folder;
+use loupe_model::data::Grey;
+use loupe_model::{Error, Network, NetworkSpec, Normalization, SpecError, trace};
+use std::path::{Path, PathBuf};
+use view::View;
+
+#[derive(Debug, Args)]
+pub(crate) struct InspectArguments {
+    /// A folder that `train` has written, or a safetensors file with PyTorch's names
+    pub(crate) run: PathBuf,
+
+    /// cnn, mlp, or a network file (.toml or .json) [default: the network of the folder]
+    #[arg(long, value_name = "NAME|FILE")]
+    pub(crate) model: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) pick: PickArguments,
+
+    /// Only resize the file of --picture, instead of bringing it to the form of MNIST's digits
+    #[arg(long, requires = "picture")]
+    pub(crate) raw: bool,
+
+    /// By which statistics batch normalisations normalise [default: those of the picture at hand, as in the
+    /// tutorial]
+    #[arg(long, value_enum)]
+    pub(crate) statistics: Option<Statistics>,
+
+    /// Folder to write PNG pictures to [default: inspect-I in the folder of the run]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+
+    /// Write all values as JSON instead of text, and pictures only if --out is given
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) common: CommonArguments,
+}
+
+pub(crate) fn run(arguments: &InspectArguments, mut output: Output) -> Result<()> {
+    let cx = data::context(&arguments.common.threads)?;
+    let Trained { name, network, classes, statistics } =
+        Trained::open(&arguments.run, arguments.model.as_deref())?;
+    let mut picked =
+        Picked::open(&arguments.pick, &arguments.common, data::picture_size(network.spec()))?;
+    if arguments.pick.picture.is_some() {
+        picked.picture = fitted(&picked, network.spec(), arguments.raw)?;
+    }
+    check_fit(&picked, network.spec())?;
+    let inputs = picked.values();
+    let (normalization, trace) = match arguments.statistics.map(Into::into).or(statistics) {
+        Some(normalization) => {
+            (normalization, trace::trace(&cx, &network, &inputs, normalization)?)
+        }
+        None => trace_by_default(&cx, &network, &inputs)?,
+    };
+    let classes = classes.unwrap_or_else(|| picked.classes.clone());
+    let view = View::new(&cx, &name, &network, &picked, classes, &trace, normalization)?;
+    // Found out before anything is printed.
+    let pictures = (!arguments.json || arguments.out.is_some())
+        .then(|| {
+            let path = match &arguments.out {
+                Some(out) => out.clone(),
+                None => default_folder(&arguments.run, &picked.short),
+            };
+            let pictures = pictures::all(&view);
+            let names = pictures.iter().map(|(name, _)| name.clone()).collect();
+            Folder::open(&path, names).map(|folder| (folder, pictures))
+        })
+        .transpose()?;
+    let numbers = numbers::all(&view);
+    if arguments.json {
+        output.line(format_args!("{numbers}"));
+    } else {
+        walk::print(&mut output, &view, Screen::of_stdout());
+    }
+    if let Some((folder, pictures)) = pictures {
+        folder.write(numbers, &pictures)?;
+        if !arguments.json {
+            output.note(format_args!(
+                "\nwrote {} pictures and the numbers to {}",
+                pictures.len(),
+                folder.path().display()
+            ));
+        }
+    }
+    output.finish()
+}
+
+/// By the picture's own statistics, or by the running ones where these say nothing: of one value per channel.
+fn trace_by_default(
+    cx: &loupe_engine::Context,
+    network: &Network,
+    inputs: &[f32],
+) -> Result<(Normalization, trace::Trace)> {
+    let batch = Normalization::BatchStatistics;
+    match trace::trace(cx, network, inputs, batch) {
+        Err(Error::Spec(SpecError::OneValuePerChannel { .. })) => {
+            let running = Normalization::RunningStatistics;
+            Ok((running, trace::trace(cx, network, inputs, running)?))
+        }
+        trace => Ok((batch, trace?)),
+    }
+}
+
+/// The picture of a file in the size that the network takes.
+fn fitted(picked: &Picked, spec: &NetworkSpec, raw: bool) -> Result<Grey> {
+    let (height, width) = match spec.input[..] {
+        [1, height, width] | [height, width] => (height, width),
+        _ => bail!(
+            "the network takes inputs of {:?}; expected [1, height, width] to show it a picture file",
+            spec.input
+        ),
+    };
+    if raw {
+        return Ok(picked.picture.resized(height, width));
+    }
+    let like = picked.picture.like_mnist(height, width);
+    Ok(like.with_context(|| picked.name.clone())?.picture)
+}
+
+fn check_fit(picked: &Picked, spec: &NetworkSpec) -> Result<()> {
+    let (input, [height, width]) = (spec.input_len()?, picked.size());
+    if input == height * width {
+        return Ok(());
+    }
+    bail!(
+        "the network takes inputs of {:?}, {input} values, but {} has {height} × {width} pixels",
+        spec.input,
+        picked.name
+    );
+}
+
+/// In the folder of the run, or beside the weights.
+fn default_folder(run: &Path, short: &str) -> PathBuf {
+    let folder = if run.is_dir() { run } else { run.parent().unwrap_or(Path::new("")) };
+    folder.join(format!("inspect-{short}"))
+}
