@@ -7,14 +7,18 @@ mod commands;
 mod data;
 #[allow(dead_code, unused_imports, reason = "the commands take it up one by one")]
 mod draw;
+mod inputs;
 mod kernel;
 mod machine;
 mod maps;
 mod model;
+mod new_file;
 mod output;
 mod picked;
 mod run_folder;
+mod scores;
 mod screen;
+mod similar;
 mod trained;
 
 use args::{Arguments, Command};
@@ -29,10 +33,16 @@ fn main() -> ExitCode {
     let result = match &arguments.command {
         Command::Train(arguments) => commands::train::run(arguments, output),
         Command::Eval(arguments) => commands::eval::run(arguments, output),
+        Command::Predict(arguments) => commands::predict::run(arguments, output),
         Command::Bench(arguments) => commands::bench::run(arguments, output),
         Command::Explain(arguments) => commands::explain::run(arguments, output),
         Command::Inspect(arguments) => commands::inspect::run(arguments, output),
         Command::Convolve(arguments) => commands::convolve::run(arguments, output),
+        Command::Doctor(arguments) => commands::doctor::run(arguments, output),
+        Command::Summary(arguments) => commands::summary::run(arguments, output),
+        Command::Export(arguments) => commands::export::run(arguments, output),
+        Command::Completions(arguments) => commands::completions::run(arguments, output),
+        Command::Man(arguments) => commands::man::run(arguments, output),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -68,21 +68,21 @@ fn json_has_the_numbers() {
     assert_eq!(batch["layers"][2]["mean"].as_array().unwrap().len(), 10);
     assert_eq!(batch["layers"][0]["values"].as_array().unwrap().len(), 1440);
     assert_eq!(batch["gradient"]["values"].as_array().unwrap().len(), 784);
-    assert_eq!(batch["statistics"], "batch statistics");
+    assert_eq!(batch["statistics"], "batch");
     let running = json("--index 5 --statistics running --out seen");
-    assert_eq!(running["statistics"], "running statistics");
+    assert_eq!(running["statistics"], "running");
     assert_ne!(running["layers"][2]["mean"], batch["layers"][2]["mean"]);
     assert_eq!(running["layers"][1]["values"], batch["layers"][1]["values"]);
     let mut kept: Value = serde_json::from_slice(&sandbox.read("seen/inspect.json")).unwrap();
     let files = kept.as_object_mut().unwrap().remove("files").unwrap();
     assert_eq!(files.as_array().unwrap().len(), 12);
     assert_eq!(kept, running);
-    let winner = batch["scores"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .max_by(|a, b| a["score"].as_f64().unwrap().total_cmp(&b["score"].as_f64().unwrap()));
-    assert_eq!(winner.unwrap()["class"], batch["winner"]);
+    let digits = sandbox.read("data/mnist/t10k-labels-idx1-ubyte");
+    assert_eq!(batch["true_class"], digits[8 + 5]);
+    let class = batch["class"].as_u64().unwrap() as usize;
+    let score = |class: usize| batch["probabilities"][class].as_f64().unwrap();
+    assert!((0..10).all(|other| score(other) <= score(class)));
+    assert_eq!(batch["label"], class.to_string());
 }
 
 #[test]

@@ -38,6 +38,7 @@
 #![deny(unsafe_code)]
 
 pub mod data;
+mod described;
 mod error;
 mod evaluate;
 mod explain;
@@ -57,6 +58,7 @@ mod train;
 mod trainer;
 mod weights;
 
+pub use described::Description;
 pub use error::Error;
 pub use evaluate::{
     Averages, Classification, ConfusionMatrix, Mistake, Score, classify, evaluate, probabilities,

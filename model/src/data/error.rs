@@ -129,6 +129,11 @@ pub enum PictureError {
     /// The first bytes are those of another format.
     #[error("not a picture that can be read; expected PNG, JPEG or Netpbm (PGM, PPM, PBM)")]
     Format,
+    /// The first bytes are those of neither a picture nor IDX images.
+    #[error(
+        "neither a picture (PNG, JPEG or Netpbm: PGM, PPM, PBM) nor an IDX file of images, plain or .gz"
+    )]
+    Unknown,
     /// The file is too long.
     #[error("a picture file of more than {limit} bytes is not read")]
     File {

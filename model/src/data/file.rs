@@ -5,6 +5,8 @@ use super::error::{DataError, Malformed};
 use super::idx::{Idx, check_len};
 use super::mapped::Bytes;
 use flate2::bufread::GzDecoder;
+#[cfg(feature = "pictures")]
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Seek};
 use std::path::{Path, PathBuf};
@@ -64,12 +66,35 @@ fn read_plain<const D: usize>(path: &Path, file: &File) -> Result<Vec<u8>, DataE
     read_idx::<D>(path, file, |expected| check_len(expected, found))
 }
 
+/// The `D`-dimensional IDX file that `bytes` are, or that gzip has packed into them; errors call them by
+/// `name`.
+#[cfg(feature = "pictures")]
+pub(super) fn decode_idx<'a, const D: usize>(
+    name: &Path,
+    bytes: &'a [u8],
+) -> Result<Cow<'a, [u8]>, DataError> {
+    match bytes {
+        [0x1f, 0x8b, ..] => unpack_from::<D>(name, bytes, bytes.len() as u64).map(Cow::Owned),
+        _ => Ok(Cow::Borrowed(bytes)),
+    }
+}
+
 /// Unpacks a gzip file, which must hold one member and nothing after it.
 fn unpack<const D: usize>(path: &Path, mut file: &File) -> Result<Vec<u8>, DataError> {
     let at = |e: io::Error| DataError::read(path, &e);
     let compressed = file.metadata().map_err(at)?.len();
     file.rewind().map_err(at)?;
-    let mut decoder = GzDecoder::new(BufReader::new(file));
+    unpack_from::<D>(path, BufReader::new(file), compressed)
+}
+
+/// Unpacks `compressed` bytes.
+fn unpack_from<const D: usize>(
+    path: &Path,
+    packed: impl BufRead,
+    compressed: u64,
+) -> Result<Vec<u8>, DataError> {
+    let at = |e: io::Error| DataError::read(path, &e);
+    let mut decoder = GzDecoder::new(packed);
 
     let limit = compressed.saturating_mul(MAX_RATIO).min(MAX_UNPACKED);
     let bytes = read_idx::<D>(path, &mut decoder, |expected| {

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 const CLASSES: usize = 10;
 
 /// Images and labels of each split.
-const FILES: [&str; 4] = [
+pub(super) const FILES: [&str; 4] = [
     "train-images-idx3-ubyte",
     "train-labels-idx1-ubyte",
     "t10k-images-idx3-ubyte",

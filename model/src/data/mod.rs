@@ -38,4 +38,7 @@ pub use idx::Idx;
 pub use ink::{LikeMnist, NoInk};
 pub use mnist::{Split, open_mnist};
 #[cfg(feature = "pictures")]
-pub use pictures::{decode_picture, read_picture};
+pub use pictures::{
+    Pictures, decode_picture, open_dataset, open_folder, read_picture, read_pictures,
+    read_pictures_from,
+};

@@ -7,7 +7,7 @@ mod view;
 mod walk;
 mod words;
 
-use crate::args::CommonArguments;
+use crate::args::{CommonArguments, TrainedArguments};
 use crate::data;
 use crate::output::Output;
 use crate::picked::{PickArguments, Picked};
@@ -23,12 +23,8 @@ use view::View;
 
 #[derive(Debug, Args)]
 pub(crate) struct InspectArguments {
-    /// A folder that `train` has written, or a safetensors file with PyTorch's names
-    pub(crate) run: PathBuf,
-
-    /// cnn, mlp, or a network file (.toml or .json) [default: the network of the folder]
-    #[arg(long, value_name = "NAME|FILE")]
-    pub(crate) model: Option<String>,
+    #[command(flatten)]
+    pub(crate) trained: TrainedArguments,
 
     #[command(flatten)]
     pub(crate) pick: PickArguments,
@@ -64,9 +60,9 @@ pub(crate) enum Statistics {
 
 pub(crate) fn run(arguments: &InspectArguments, mut output: Output) -> Result<()> {
     let cx = data::context(&arguments.common.threads)?;
-    let Trained { name, network, classes } =
-        Trained::open(&arguments.run, arguments.model.as_deref())?;
-    let mut picked = Picked::open(&arguments.pick, &arguments.common)?;
+    let Trained { name, network, classes, .. } = arguments.trained.open()?;
+    let size = data::picture_size(network.spec());
+    let mut picked = Picked::open(&arguments.pick, &arguments.common, size)?;
     if arguments.pick.picture.is_some() {
         picked.picture = fitted(&picked, network.spec(), arguments.raw)?;
     }
@@ -89,7 +85,7 @@ pub(crate) fn run(arguments: &InspectArguments, mut output: Output) -> Result<()
         .then(|| {
             let path = match &arguments.out {
                 Some(out) => out.clone(),
-                None => default_folder(&arguments.run, &picked.short),
+                None => default_folder(&arguments.trained.run, &picked.short),
             };
             let pictures = pictures::all(&view);
             let names = pictures.iter().map(|(name, _)| name.clone()).collect();
@@ -133,12 +129,11 @@ fn trace_by_default(
 
 /// The picture of a file in the size that the network takes.
 fn fitted(picked: &Picked, spec: &NetworkSpec, raw: bool) -> Result<Grey> {
-    let (height, width) = match spec.input[..] {
-        [1, height, width] | [height, width] => (height, width),
-        _ => bail!(
-            "the network takes inputs of {:?}; expected [1, height, width] to show it a picture file",
+    let Some([height, width]) = data::picture_size(spec) else {
+        bail!(
+            "the network takes inputs of {:?}; expected [1, height, width], which a picture is",
             spec.input
-        ),
+        );
     };
     if raw {
         return Ok(picked.picture.resized(height, width));

@@ -15,6 +15,8 @@ const BORDER: usize = 16;
 pub(super) struct Found {
     /// How far each pixel stands out of the ground on the side of the ink.
     pub(super) ink: Ink,
+    /// How far ink stands out: the median.
+    pub(super) contrast: f32,
     /// What is above that is ink.
     pub(super) threshold: f32,
     /// What is above that is ink too if it touches ink.
@@ -42,7 +44,7 @@ pub(super) fn find(pixels: &[f32], size: [usize; 2]) -> Result<Found, NoInk> {
     let faintest = (3.0 * noise).max(contrast / 16.0).min(threshold);
     let values = above.iter().map(|v| v.max(0.0)).collect();
     let ink = Ink { values, height: size[0], width: size[1] };
-    Ok(Found { ink, threshold, faintest, inverted })
+    Ok(Found { ink, contrast, threshold, faintest, inverted })
 }
 
 /// One idea of the ground.

@@ -80,10 +80,15 @@ impl Grey {
         let [height, width] = within(from, LONGEST);
         let shrunk: Vec<f32> = self.pixels().iter().map(|&v| f32::from(v)).collect();
         let shrunk = resize(&shrunk, from, [height, width]);
-        let ground::Found { mut ink, threshold, faintest, inverted } =
+        let ground::Found { mut ink, contrast, threshold, faintest, inverted } =
             ground::find(&shrunk, [height, width])?;
         strokes::keep(&mut ink, threshold, faintest);
-        let (rows, columns) = ink.extent();
+        let (mut rows, mut columns) = ink.extent(0.0);
+        let room = room(to);
+        if rows.len() > room[0] || columns.len() > room[1] {
+            let part: f32 = std::env::var("RIM").map_or(0.25, |t| t.parse().unwrap());
+            (rows, columns) = ink.extent(contrast * part);
+        }
         let picture = ink.cut(&rows, &columns).laid_out(to);
         let original = |part: Range<usize>, to: usize, from: usize| {
             part.start * from / to..(part.end * from).div_ceil(to)
@@ -106,9 +111,15 @@ fn within([height, width]: [usize; 2], longest: usize) -> [usize; 2] {
     [height, width].map(|side| (side * longest / larger).max(1))
 }
 
+/// The sides that ink may fill in a picture of `to` pixels.
+fn room(to: [usize; 2]) -> [usize; 2] {
+    let [filled, of] = FILLED;
+    to.map(|side| ((side * filled + of / 2) / of).max(1))
+}
+
 impl Ink {
-    /// Rows and columns that have ink; all if there is none.
-    fn extent(&self) -> (Range<usize>, Range<usize>) {
+    /// Rows and columns that have more than so much ink; all if there is none.
+    fn extent(&self, least: f32) -> (Range<usize>, Range<usize>) {
         let span = |has: &[bool]| {
             let first = has.iter().position(|&has| has);
             let last = has.iter().rposition(|&has| has);
@@ -117,8 +128,8 @@ impl Ink {
         let (mut rows, mut columns) = (vec![false; self.height], vec![false; self.width]);
         for (row, has) in self.values.chunks(self.width).zip(&mut rows) {
             for (&value, column) in row.iter().zip(&mut columns) {
-                *column |= value > 0.0;
-                *has |= value > 0.0;
+                *column |= value > least;
+                *has |= value > least;
             }
         }
         (span(&rows), span(&columns))
@@ -132,8 +143,7 @@ impl Ink {
 
     /// The ink in a picture of `to` pixels, scaled, stretched and centred.
     fn laid_out(&self, to: [usize; 2]) -> Grey {
-        let [filled, of] = FILLED;
-        let room = to.map(|side| ((side * filled + of / 2) / of).max(1));
+        let room = room(to);
         let sides = [self.height, self.width];
         // Of both axes the one that fills its room first.
         let tall = sides[0] * room[1] >= sides[1] * room[0];

@@ -24,14 +24,14 @@ const MAX_ALLOCATED: u64 = 8 * MAX_PIXELS + MAX_FILE;
 /// # Errors
 /// [`DataError::Read`]; [`DataError::Picture`].
 pub fn read_picture(path: &Path) -> Result<Grey, DataError> {
-    decode_picture(&read_bounded(path)?).map_err(|fault| fault.at(path))
+    let file = File::open(path).map_err(|e| DataError::read(path, &e))?;
+    decode_picture(&read_bounded(path, file)?).map_err(|fault| fault.at(path))
 }
 
-/// The bytes of a file that may be a picture.
-pub(super) fn read_bounded(path: &Path) -> Result<Vec<u8>, DataError> {
-    let file = File::open(path).map_err(|e| DataError::read(path, &e))?;
+/// All bytes of a file that may be a picture.
+pub(super) fn read_bounded(path: &Path, reader: impl Read) -> Result<Vec<u8>, DataError> {
     let mut bytes = Vec::new();
-    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(|e| DataError::read(path, &e))?;
+    reader.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(|e| DataError::read(path, &e))?;
     check_file_len(&bytes).map_err(|fault| fault.at(path))?;
     Ok(bytes)
 }
