@@ -16,7 +16,7 @@ fn every_layer_is_shown_and_drawn() {
     trained(&sandbox, "cnn");
     let text = sandbox.loupe("inspect cnn-run").succeeds();
     for part in [
-        "network looks at test item 0, class 7, normalised by batch statistics\n",
+        "cnn-run looks at test item 0, class 7, normalised by batch statistics\n",
         "input: 1 × 28 × 28, from 0 to 1, mean ",
         "\n0 Conv2d(1, 10, kernel_size=5, stride=2): 10 × 12 × 12, from ",
         "Each of 10 kernels looks at 5 × 5 places, adds up value times weight and moves on by 2.",
@@ -107,7 +107,7 @@ fn a_picture_file_is_brought_to_the_form_of_mnist() {
     file.extend((0..40 * 16).map(pixel));
     sandbox.write("one.pgm", &file);
     let text = sandbox.loupe("inspect cnn-run --picture one.pgm").succeeds();
-    assert!(text.contains("network looks at one.pgm, normalised by"), "{text}");
+    assert!(text.contains("cnn-run looks at one.pgm, normalised by"), "{text}");
     assert!(sandbox.has("cnn-run/inspect-one/gradient.png"));
     let corner = |more: &str| {
         let command = format!("inspect cnn-run --picture one.pgm --json {more}");
