@@ -10,8 +10,11 @@ mod draw;
 mod inputs;
 mod machine;
 mod model;
+mod new_file;
 mod output;
 mod run_folder;
+mod scores;
+mod similar;
 mod trained;
 
 use args::{Arguments, Command};
@@ -29,6 +32,11 @@ fn main() -> ExitCode {
         Command::Predict(arguments) => commands::predict::run(arguments, output),
         Command::Bench(arguments) => commands::bench::run(arguments, output),
         Command::Explain(arguments) => commands::explain::run(arguments, output),
+        Command::Doctor(arguments) => commands::doctor::run(arguments, output),
+        Command::Summary(arguments) => commands::summary::run(arguments, output),
+        Command::Export(arguments) => commands::export::run(arguments, output),
+        Command::Completions(arguments) => commands::completions::run(arguments, output),
+        Command::Man(arguments) => commands::man::run(arguments, output),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -31,8 +31,8 @@ fn help_names_every_option_and_its_default() {
         ("--out <DIR>", "[default: runs/MODEL-N, the first N that is free]"),
     ];
     let eval = [
-        ("<WEIGHTS>", "A folder that `train` has written"),
-        ("--model <NAME|FILE>", "[default: the network of the folder]"),
+        ("<RUN>", "A folder that `train` has written"),
+        ("--model <NAME|FILE>", "[default: the network of the folder or file]"),
         ("--split <SPLIT>", "[default: test] [possible values: train, test]"),
     ];
     for (command, own) in [("train", &train[..]), ("eval", &eval[..])] {
@@ -56,6 +56,11 @@ fn help_names_every_option_and_its_default() {
         "predict",
         "bench",
         "explain",
+        "doctor",
+        "summary",
+        "export",
+        "completions",
+        "man",
         "Exit status: 0",
         "LOUPE_ISA=portable|avx2|avx512",
     ] {

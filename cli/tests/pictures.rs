@@ -42,8 +42,7 @@ fn a_network_learns_from_pictures_and_knows_their_names() {
     let found = sandbox.loupe("predict run --raw bars/right/3.pgm --json").succeeds();
     let found: Value = serde_json::from_str(&found).unwrap();
     assert_eq!((&found[0]["class"], &found[0]["label"]), (&1.into(), &"right".into()));
-    let text =
-        sandbox.loupe("predict run --raw bars/left/3.pgm bars/right/3.pgm -q").succeeds();
+    let text = sandbox.loupe("predict run --raw bars/left/3.pgm bars/right/3.pgm -q").succeeds();
     let lines: Vec<Vec<&str>> =
         text.lines().map(|line| line.split_whitespace().collect()).collect();
     assert_eq!((lines[0][1], lines[1][1]), ("left", "right"), "{text}");

@@ -61,6 +61,19 @@ impl Sandbox {
     }
 }
 
+/// A network whose normalisation sees images of one pixel.
+pub(crate) const ONE_PIXEL: &str = r#"
+input = [1, 28, 28]
+layers = [
+    { type = "Conv2d", in_channels = 1, out_channels = 4, kernel_size = 28 },
+    { type = "ReLU" },
+    { type = "BatchNorm2d", num_features = 4 },
+    { type = "View", shape = 4 },
+    { type = "Linear", in_features = 4, out_features = 10 },
+    { type = "Sigmoid" },
+]
+"#;
+
 /// A program about to be run.
 #[must_use]
 pub(crate) struct Run(Command);
