@@ -53,6 +53,7 @@ fn help_names_every_option_and_its_default() {
     for part in [
         "train",
         "eval",
+        "predict",
         "bench",
         "explain",
         "doctor",
