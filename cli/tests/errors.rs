@@ -96,7 +96,8 @@ fn a_loss_that_is_no_number() {
 fn missing_data() {
     let sandbox = Sandbox::new();
     let parts = [
-        "nowhere: found neither train-images-idx3-ubyte nor train-images-idx3-ubyte.gz",
+        "nowhere: found nothing; expected the folder of a data set",
+        "train/CLASS/FILE",
         "t10k-labels-idx1-ubyte",
     ];
     refuses(&sandbox, "--data nowhere", &parts);

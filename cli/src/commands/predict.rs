@@ -90,9 +90,10 @@ pub(crate) fn run(arguments: &PredictArguments, mut output: Output) -> Result<()
         return output.finish();
     }
     let by = if network.has_batch_norm() { format!(" by {normalization}") } else { String::new() };
-    output.note(format_args!("{}: {}{by}", trained.name, what(network)));
+    let [what, meaning] = what(network);
+    output.note(format_args!("{}: {what}{by}, {meaning}", arguments.run.display()));
     if let Some(why) = why {
-        output.detail(format_args!("not by batch statistics: {why}"));
+        output.note(format_args!("not by batch statistics: {why}"));
     }
     for input in &inputs {
         output.detail(format_args!("{}: {}", input.shown(), input.done));
@@ -142,10 +143,10 @@ fn normalization(
 }
 
 /// What the numbers are.
-fn what(network: &Network) -> &'static str {
+fn what(network: &Network) -> [&'static str; 2] {
     match network.spec().layers.last() {
-        Some(Layer::Sigmoid {}) => "scores from 0 to 1, each class by itself",
-        _ => "probabilities",
+        Some(Layer::Sigmoid {}) => ["scores", "each class by itself from 0 to 1"],
+        _ => ["probabilities", "which sum to 1"],
     }
 }
 

@@ -34,7 +34,9 @@ impl Sandbox {
     }
 
     pub(crate) fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
-        fs::write(self.path(name), bytes).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap_or_else(|e| panic!("{name}: {e}"));
     }
 
     /// Names of the files and folders in `folder`, sorted.
@@ -79,6 +81,12 @@ pub(crate) struct Run(Command);
 impl Run {
     pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Run {
         self.0.env(name, value);
+        self
+    }
+
+    /// Reads standard input from `stdin`.
+    pub(crate) fn stdin(mut self, stdin: impl Into<Stdio>) -> Run {
+        self.0.stdin(stdin);
         self
     }
 

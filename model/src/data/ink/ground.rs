@@ -8,6 +8,9 @@ const LEAST_CONTRAST: f32 = 10.0;
 /// … and by so many standard deviations of the ground.
 const LEAST_DEVIATIONS: f32 = 4.0;
 
+/// The part of the light in the middle that the darkest place is taken to have at least.
+const LEAST_LIGHT: f32 = 0.25;
+
 /// The border is this part of the shorter side.
 const BORDER: usize = 16;
 
@@ -59,17 +62,20 @@ impl Candidate {
     /// The ground is `level` in the middle and rises by `slope` from one end of an axis to the other.
     fn new(pixels: &[f32], [height, width]: [usize; 2], level: f32, slope: [f32; 2]) -> Candidate {
         let along = |i: usize, n: usize| (i as f32 + 0.5) / n as f32 - 0.5;
-        let mut above = Vec::with_capacity(pixels.len());
-        for (y, row) in pixels.chunks(width).enumerate() {
-            let level = level + slope[0] * along(y, height);
-            let ground = |x: usize| level + slope[1] * along(x, width);
-            above.extend(row.iter().enumerate().map(|(x, value)| value - ground(x)));
-        }
+        let ground = |i: usize| {
+            level + slope[0] * along(i / width, height) + slope[1] * along(i % width, width)
+        };
+        let above = pixels.iter().enumerate().map(|(i, value)| value - ground(i));
+        let mut above: Vec<f32> = above.collect();
         // Noise lies on both sides of the ground alike, ink far away on one.
         let skew: f64 = above.iter().map(|&v| f64::from(v).powi(3)).sum();
         let inverted = skew < 0.0;
         if inverted {
-            above.iter_mut().for_each(|v| *v = -*v);
+            // Where there is less light, dark ink stands out less.
+            for (i, v) in above.iter_mut().enumerate() {
+                let level = level.max(1.0);
+                *v *= -level / ground(i).max(level * LEAST_LIGHT);
+            }
         }
         let split = otsu(&above);
         Candidate { above, split, inverted }

@@ -13,7 +13,11 @@ const LONGEST: usize = 1024;
 /// MNIST's digits fill 20 of 28 pixels.
 const FILLED: [usize; 2] = [20, 28];
 
-/// Where a share of the pixels with ink is no darker, as a percentage: that much becomes 255.
+/// Of ink that must be shrunk, the edge lies where it falls below this part of its contrast: the blur outside
+/// would be less than a pixel.
+const EDGE: f32 = 1.0 / 3.0;
+
+/// The percentile of the ink that becomes 255.
 const FULL: usize = 90;
 
 /// A character as MNIST would have it, and what was done.
@@ -86,8 +90,7 @@ impl Grey {
         let (mut rows, mut columns) = ink.extent(0.0);
         let room = room(to);
         if rows.len() > room[0] || columns.len() > room[1] {
-            let part: f32 = std::env::var("RIM").map_or(0.25, |t| t.parse().unwrap());
-            (rows, columns) = ink.extent(contrast * part);
+            (rows, columns) = ink.extent(contrast * EDGE);
         }
         let picture = ink.cut(&rows, &columns).laid_out(to);
         let original = |part: Range<usize>, to: usize, from: usize| {

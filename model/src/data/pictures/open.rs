@@ -83,3 +83,88 @@ pub fn read_pictures_from(name: &Path, reader: impl Read) -> Result<Pictures, Da
     let images = images.map(|image| Grey::new(height, width, image.to_vec()));
     images.collect::<Result<_, _>>().map(Pictures::Idx).map_err(at)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+    use std::fs;
+    use std::io::Write;
+
+    fn packed(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn the_first_bytes_say_what_it_is() {
+        let of = |bytes: &[u8]| read_pictures_from(Path::new("it"), bytes);
+        let idx = [&[0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2][..], &[1, 2, 3, 4]].concat();
+        let grey = |pixels: &[u8]| Grey::new(1, 2, pixels.to_vec()).unwrap();
+        let images = Pictures::Idx(vec![grey(&[1, 2]), grey(&[3, 4])]);
+        assert_eq!(of(&idx).unwrap(), images);
+        assert_eq!(of(&packed(&idx)).unwrap(), images);
+        assert_eq!(of(b"P2 2 1 255 7 8").unwrap(), Pictures::One(grey(&[7, 8])));
+
+        let unknown = DataError::Picture { path: "it".into(), fault: PictureError::Unknown };
+        assert_eq!(of(b"text"), Err(unknown.clone()));
+        assert_eq!(of(b""), Err(unknown));
+        let labels = [&[0, 0, 8, 1, 0, 0, 0, 1][..], &[7]].concat();
+        for (bytes, part) in [
+            (&labels[..], "expected 3 dimensions, found 1"),
+            (&idx[..19], "truncated: expected 20 bytes, found 19"),
+            (&packed(&idx[..19])[..], "truncated"),
+            (&packed(&idx)[..20], "it: "),
+            (&packed(b"some text, long enough"), "not an IDX file"),
+            (&[0, 0, 8, 3, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1], "expected images, found 0"),
+        ] {
+            let error = of(bytes).unwrap_err().to_string();
+            assert!(error.starts_with("it: ") && error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_folder_is_of_either_kind() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || open_dataset(folder.path(), Split::Train, None, None);
+        let error = open().unwrap_err().to_string();
+        for part in ["found neither", "train-images-idx3-ubyte", "train/CLASS/FILE", "a fifth"] {
+            assert!(error.contains(part), "{error}");
+        }
+        for class in ["no", "yes"] {
+            fs::create_dir(folder.path().join(class)).unwrap();
+            for file in ["1.pbm", "2.pbm"] {
+                fs::write(folder.path().join(class).join(file), "P1 1 1 0").unwrap();
+            }
+        }
+        assert_eq!(open().unwrap().class_names(), ["no", "yes"]);
+        // One of the files makes it a folder of IDX files, of which the others are missing.
+        fs::write(folder.path().join("t10k-labels-idx1-ubyte.gz"), "").unwrap();
+        assert!(matches!(open(), Err(DataError::Missing { .. })));
+
+        let file = folder.path().join("no/1.pbm");
+        let error = open_dataset(&file, Split::Test, None, None).unwrap_err().to_string();
+        assert!(error.contains("found a file; expected the folder"), "{error}");
+        let error = open_dataset(&folder.path().join("x"), Split::Test, None, None).unwrap_err();
+        assert!(error.to_string().contains("found nothing; expected"), "{error}");
+    }
+
+    #[test]
+    fn classes_of_idx_files_may_have_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let put = |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes).unwrap();
+        put("train-images-idx3-ubyte", &[0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 9]);
+        put("train-labels-idx1-ubyte", &[0, 0, 8, 1, 0, 0, 0, 1, 2]);
+        let open = || open_dataset(folder.path(), Split::Train, None, None);
+        assert_eq!(open().unwrap().classes(), 10);
+        put("classes.txt", b"ant\nbee\ncat\n");
+        let data = open().unwrap();
+        assert_eq!((data.classes(), data.class_name(2)), (3, "cat"));
+        put("classes.txt", b"ant\nbee\n");
+        assert!(open().unwrap_err().to_string().contains("expected labels below 2, found 2"));
+        put("classes.txt", b"ant\n\nbee\n");
+        assert!(open().unwrap_err().to_string().contains("classes.txt: expected a name in each"));
+    }
+}
