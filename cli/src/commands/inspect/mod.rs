@@ -17,7 +17,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum};
 use folder::Folder;
 use loupe_model::data::Grey;
-use loupe_model::{Error, Network, NetworkSpec, Normalization, SpecError, trace};
+use loupe_model::{Error, NetworkSpec, Normalization, SpecError, trace};
 use std::path::{Path, PathBuf};
 use view::View;
 
@@ -68,18 +68,20 @@ pub(crate) fn run(arguments: &InspectArguments, mut output: Output) -> Result<()
     }
     check_fit(&picked, network.spec())?;
     let inputs = picked.values();
-    let (normalization, trace) = match arguments.statistics {
-        Some(statistics) => {
-            let normalization = match statistics {
-                Statistics::Batch => Normalization::BatchStatistics,
-                Statistics::Running => Normalization::RunningStatistics,
-            };
-            (normalization, trace::trace(&cx, &network, &inputs, normalization)?)
-        }
-        None => trace_by_default(&cx, &network, &inputs)?,
+    let trace = |normalization| trace::trace(&cx, &network, &inputs, normalization);
+    let trace = match arguments.statistics {
+        Some(Statistics::Batch) => trace(Normalization::BatchStatistics)?,
+        Some(Statistics::Running) => trace(Normalization::RunningStatistics)?,
+        None => match trace(Normalization::BatchStatistics) {
+            // Of one value per channel these say nothing.
+            Err(Error::Spec(SpecError::OneValuePerChannel { .. })) => {
+                trace(Normalization::RunningStatistics)?
+            }
+            trace => trace?,
+        },
     };
     let classes = classes.unwrap_or_else(|| picked.classes.clone());
-    let view = View::new(&cx, &name, &network, &picked, classes, &trace, normalization)?;
+    let view = View::new(&cx, &name, &network, &picked, classes, &trace)?;
     // Found out before anything is printed.
     let pictures = (!arguments.json || arguments.out.is_some())
         .then(|| {
@@ -109,22 +111,6 @@ pub(crate) fn run(arguments: &InspectArguments, mut output: Output) -> Result<()
         }
     }
     output.finish()
-}
-
-/// By the picture's own statistics, or by the running ones where these say nothing: of one value per channel.
-fn trace_by_default(
-    cx: &loupe_engine::Context,
-    network: &Network,
-    inputs: &[f32],
-) -> Result<(Normalization, trace::Trace)> {
-    let batch = Normalization::BatchStatistics;
-    match trace::trace(cx, network, inputs, batch) {
-        Err(Error::Spec(SpecError::OneValuePerChannel { .. })) => {
-            let running = Normalization::RunningStatistics;
-            Ok((running, trace::trace(cx, network, inputs, running)?))
-        }
-        trace => Ok((batch, trace?)),
-    }
 }
 
 /// The picture of a file in the size that the network takes.

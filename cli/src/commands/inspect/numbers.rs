@@ -6,7 +6,7 @@ use loupe_model::trace::Range;
 use serde_json::{Value, json};
 
 pub(super) fn all(view: &View<'_>) -> Value {
-    let statistics = match view.normalization {
+    let statistics = match view.trace.normalization {
         Normalization::BatchStatistics => "batch",
         Normalization::RunningStatistics => "running",
     };
