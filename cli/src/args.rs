@@ -101,12 +101,6 @@ pub(crate) enum Command {
         of multiply-adds."
     )]
     Explain(ExplainArguments),
-    /// Print the completions of a shell
-    #[command(long_about = "Print the completions of a shell, for instance\n\n  \
-        loupe completions bash > ~/.local/share/bash-completion/completions/loupe")]
-    Completions(CompletionsArguments),
-    /// Print the manual page, or write those of all commands
-    Man(ManArguments),
     /// Look at, check or download a data set
     Data(DataArguments),
     /// Show what a trained network does with one picture, layer by layer
@@ -123,6 +117,12 @@ pub(crate) enum Command {
         2 × 2 ones takes steps of 2 pixels, a magnifier whose views do not overlap."
     )]
     Convolve(ConvolveArguments),
+    /// Print the completions of a shell
+    #[command(long_about = "Print the completions of a shell, for instance\n\n  \
+        loupe completions bash > ~/.local/share/bash-completion/completions/loupe")]
+    Completions(CompletionsArguments),
+    /// Print the manual page, or write those of all commands
+    Man(ManArguments),
 }
 
 #[derive(Debug, Args)]

@@ -59,6 +59,8 @@ fn help_names_every_option_and_its_default() {
         "doctor",
         "summary",
         "export",
+        "inspect",
+        "convolve",
         "completions",
         "man",
         "Exit status: 0",
