@@ -2,23 +2,34 @@
 //! with the command.
 
 use crate::commands::bench::BenchArguments;
+use crate::commands::completions::CompletionsArguments;
 use crate::commands::data::DataArguments;
+use crate::commands::doctor::DoctorArguments;
 use crate::commands::eval::EvalArguments;
 use crate::commands::explain::ExplainArguments;
+use crate::commands::export::ExportArguments;
+use crate::commands::man::ManArguments;
 use crate::commands::predict::PredictArguments;
+use crate::commands::summary::SummaryArguments;
 use crate::commands::train::TrainArguments;
+use crate::trained::Trained;
+use anyhow::Result;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use loupe_model::data;
+use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+
+/// When the program ends with which status.
+pub(crate) const EXIT_STATUS: [(u8, &str); 3] =
+    [(0, "if all went well"), (1, "after an error"), (2, "if the command line is wrong")];
 
 /// Trains and scores small convolutional networks on the CPU.
 #[derive(Debug, Parser)]
 #[command(
     version,
     about,
-    after_help = "Exit status: 0 if all went well, 1 after an error, 2 if the command line is wrong.\n\
-                  LOUPE_ISA=portable|avx2|avx512 chooses the CPU instructions; the default is the \
-                  best that the CPU has."
+    after_help = after_help()
 )]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -40,6 +51,15 @@ pub(crate) struct Verbosity {
     pub(crate) verbose: bool,
 }
 
+fn after_help() -> String {
+    let statuses = EXIT_STATUS.map(|(status, when)| format!("{status} {when}"));
+    format!(
+        "Exit status: {}.\nLOUPE_ISA=portable|avx2|avx512 chooses the CPU instructions; the default is the \
+         best that the CPU has.",
+        statuses.join(", ")
+    )
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Train a network on MNIST, then score it on the test digits
@@ -47,8 +67,19 @@ pub(crate) enum Command {
         Without arguments this is the tutorial's run: the convolutional network, batch size 1, 3 epochs \
         in file order, Adam on binary cross-entropy.")]
     Train(TrainArguments),
-    /// Score a trained network by both normalisation modes
+    /// Score a trained network by both normalisation modes, class by class
     Eval(EvalArguments),
+    /// Find out why the two normalisation modes score differently, and mend running statistics
+    #[command(
+        long_about = "Find out why the two normalisation modes score differently: both scores, and how far \
+        statistics of single images and of batches lie from the running ones at every batch normalisation. \
+        With --reestimate, average the running statistics anew over the training images."
+    )]
+    Doctor(DoctorArguments),
+    /// Show a network layer by layer: shapes, parameters, arithmetic and memory
+    Summary(SummaryArguments),
+    /// Write the weights of a run to a file that PyTorch reads and that says of which network it is
+    Export(ExportArguments),
     /// Say what pictures show
     #[command(long_about = "Say what pictures show.\n\n\
         The character on a picture is found, turned into white on black, scaled and centred as MNIST has its \
@@ -70,6 +101,12 @@ pub(crate) enum Command {
     Explain(ExplainArguments),
     /// Look at, check or download a data set
     Data(DataArguments),
+    /// Print the completions of a shell
+    #[command(long_about = "Print the completions of a shell, for instance\n\n  \
+        loupe completions bash > ~/.local/share/bash-completion/completions/loupe")]
+    Completions(CompletionsArguments),
+    /// Print the manual page, or write those of all commands
+    Man(ManArguments),
 }
 
 #[derive(Debug, Args)]
@@ -89,10 +126,45 @@ pub(crate) struct ThreadArguments {
     pub(crate) threads: Option<NonZeroUsize>,
 }
 
+/// A trained network.
+#[derive(Debug, Args)]
+pub(crate) struct TrainedArguments {
+    /// A folder that `train` has written, or a safetensors file with PyTorch's names
+    pub(crate) run: PathBuf,
+
+    /// cnn, mlp, or a network file (.toml or .json) [default: the network of the folder or file]
+    #[arg(long, value_name = "NAME|FILE")]
+    pub(crate) model: Option<String>,
+}
+
+impl TrainedArguments {
+    pub(crate) fn open(&self) -> Result<Trained> {
+        Trained::open(&self.run, self.model.as_deref())
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Split {
     Train,
     Test,
+}
+
+impl From<Split> for data::Split {
+    fn from(split: Split) -> data::Split {
+        match split {
+            Split::Train => data::Split::Train,
+            Split::Test => data::Split::Test,
+        }
+    }
+}
+
+impl fmt::Display for Split {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Split::Train => "train",
+            Split::Test => "test",
+        })
+    }
 }
 
 pub(crate) fn at_least_one(text: &str) -> Result<NonZeroUsize, &'static str> {

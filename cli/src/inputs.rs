@@ -79,18 +79,17 @@ impl Preparation {
         let [height, width] = self.size;
         let LikeMnist { picture: mapped, inverted, rows, columns } =
             picture.like_mnist(height, width).with_context(|| file.clone())?;
+        let ink = match inverted {
+            true => "darker than the ground; inverted",
+            false => "lighter than the ground; not inverted",
+        };
         let done = format!(
-            "{}, ink in rows {} to {} and columns {} to {}{}; scaled and centred in {height} × {width}",
+            "{}; ink in rows {} to {} and columns {} to {}, {ink}, scaled and centred in {height} × {width}",
             sides(picture),
             rows.start,
             rows.end - 1,
             columns.start,
             columns.end - 1,
-            if inverted {
-                ", darker than the ground: inverted"
-            } else {
-                ", lighter than the ground"
-            },
         );
         Ok(Input { file, index: None, picture: mapped, done })
     }
@@ -99,8 +98,8 @@ impl Preparation {
     fn resized(&self, image: &Grey) -> (Grey, String) {
         let [height, width] = self.size;
         let done = match [image.height(), image.width()] == self.size {
-            true => format!("{}, as it is", sides(image)),
-            false => format!("{}, resized to {height} × {width}", sides(image)),
+            true => format!("{}; as it is", sides(image)),
+            false => format!("{}; resized to {height} × {width}", sides(image)),
         };
         (image.resized(height, width), done)
     }

@@ -14,10 +14,13 @@ mod inputs;
 mod known;
 mod machine;
 mod model;
+mod new_file;
 mod output;
 #[allow(dead_code, reason = "the commands take it up one by one")]
 mod report;
 mod run_folder;
+mod scores;
+mod similar;
 mod trained;
 
 use args::{Arguments, Command};
@@ -36,6 +39,11 @@ fn main() -> ExitCode {
         Command::Bench(arguments) => commands::bench::run(arguments, output),
         Command::Explain(arguments) => commands::explain::run(arguments, output),
         Command::Data(arguments) => commands::data::run(arguments, output),
+        Command::Doctor(arguments) => commands::doctor::run(arguments, output),
+        Command::Summary(arguments) => commands::summary::run(arguments, output),
+        Command::Export(arguments) => commands::export::run(arguments, output),
+        Command::Completions(arguments) => commands::completions::run(arguments, output),
+        Command::Man(arguments) => commands::man::run(arguments, output),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,8 +1,12 @@
 //! Which network: one of the tutorial's by name, or a file.
 
+use crate::similar::similar;
 use anyhow::{Context, Result, bail};
 use loupe_model::{NetworkSpec, nets};
 use std::path::Path;
+
+/// The networks that need no file.
+const NAMES: [&str; 2] = ["cnn", "mlp"];
 
 /// A network and what to call it.
 #[derive(Debug)]
@@ -30,7 +34,10 @@ impl Model {
             Some("toml") => true,
             Some("json") => false,
             _ => bail!(
-                "unknown model {shown}; expected cnn, mlp, or a file whose name ends in .toml or .json"
+                "unknown model {shown}; expected cnn, mlp, or a file whose name ends in .toml or \
+                 .json{}",
+                similar(&shown.to_string(), &NAMES)
+                    .map_or(String::new(), |name| format!("; did you mean {name}?"))
             ),
         };
         let text = std::fs::read_to_string(path)

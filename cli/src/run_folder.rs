@@ -10,6 +10,7 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 const WEIGHTS: &str = "weights.safetensors";
+const BEST: &str = "best.safetensors";
 const NETWORK: &str = "network.toml";
 const CLASSES: &str = "classes.txt";
 
@@ -86,6 +87,11 @@ impl RunFolder {
 
     pub(crate) fn weights(&self) -> PathBuf {
         self.path.join(WEIGHTS)
+    }
+
+    /// The weights that did best on the way, if the training has kept them.
+    pub(crate) fn best_weights(&self) -> PathBuf {
+        self.path.join(BEST)
     }
 
     pub(crate) fn network(&self) -> PathBuf {

@@ -2,14 +2,15 @@
 
 use crate::model::Model;
 use crate::run_folder::RunFolder;
-use anyhow::{Result, bail};
-use loupe_model::Network;
+use anyhow::{Context, Result, bail};
+use loupe_model::data::Dataset;
+use loupe_model::{Description, Network};
 use std::path::Path;
 
 /// A network with trained values.
 #[derive(Debug)]
 pub(crate) struct Trained {
-    /// What `--model` or the name of the network's file calls it.
+    /// What the run folder, `--model` or the name of the network's file calls it.
     pub(crate) name: String,
     pub(crate) network: Network,
     /// The names of the classes, if the run has kept them.
@@ -18,7 +19,8 @@ pub(crate) struct Trained {
 
 impl Trained {
     /// Reads the network of `path`, which is a folder that `train` has written or a weights file.
-    /// `model` is what `--model` names; a folder knows its network itself.
+    /// `model` is what `--model` names; a folder knows its network itself, and so does a file that `export` has
+    /// written.
     pub(crate) fn open(path: &Path, model: Option<&str>) -> Result<Trained> {
         let shown = path.display();
         if !path.exists() {
@@ -27,28 +29,58 @@ impl Trained {
             );
         }
         let folder = path.is_dir().then(|| RunFolder::open(path));
-        let model = match (model, &folder) {
-            (Some(name), _) => Model::named(name)?,
-            (None, Some(folder)) => Model::from_file(&folder.network())?,
-            (None, None) => bail!(
-                "{shown}: a weights file does not say of which network it is; name it with --model"
-            ),
+        let (model, classes) = match (model, &folder) {
+            (Some(name), None) => (Model::named(name)?, None),
+            (Some(name), Some(folder)) => (Model::named(name)?, folder.classes()?),
+            (None, Some(folder)) => (Model::from_file(&folder.network())?, folder.classes()?),
+            (None, None) => described(path)?,
         };
-        let (weights, classes) = match folder {
-            Some(folder) => (folder.weights(), folder.classes()?),
-            None => (path.to_owned(), None),
-        };
+        let weights = folder.map_or(path.to_owned(), |folder| folder.weights());
         let mut network = Network::new(model.spec, 0)?;
         network.read_weights(&weights)?;
         if let Some(names) = &classes {
             let outputs = network.spec().output_len()?;
             if names.len() != outputs {
                 bail!(
-                    "{shown}: the network gives {outputs} outputs, but the run has names of {} classes",
+                    "{shown}: the network gives {outputs} outputs, but there are names of {} classes",
                     names.len()
                 );
             }
         }
-        Ok(Trained { name: model.name, network, classes })
+        let named = path.file_name().filter(|_| path.is_dir());
+        let name = named.map_or(model.name, |name| name.to_string_lossy().into_owned());
+        Ok(Trained { name, network, classes })
+    }
+
+    /// The names of the classes of `data`, which fits the network: those that the run has kept, else those of
+    /// the data.
+    pub(crate) fn class_names<'a>(&'a self, data: &'a Dataset) -> &'a [String] {
+        self.classes.as_deref().unwrap_or(data.class_names())
+    }
+}
+
+/// The network that a weights file says it is of, and the names of its classes.
+fn described(path: &Path) -> Result<(Model, Option<Vec<String>>)> {
+    let shown = path.display();
+    let bytes = std::fs::read(path).with_context(|| format!("{shown}: cannot read the weights"))?;
+    let Some(Description { network: spec, classes }) =
+        Description::of(&bytes).with_context(|| shown.to_string())?
+    else {
+        bail!("{shown}: a weights file does not say of which network it is; name it with --model");
+    };
+    spec.shapes().with_context(|| shown.to_string())?;
+    let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    Ok((Model { name, spec }, classes))
+}
+
+/// The network that `named` is the name, the file, the run folder or the weights file of.
+pub(crate) fn spec_of(named: &str) -> Result<Model> {
+    let path = Path::new(named);
+    if path.is_dir() {
+        Model::from_file(&RunFolder::open(path).network())
+    } else if path.extension().is_some_and(|extension| extension == "safetensors") {
+        Ok(described(path)?.0)
+    } else {
+        Model::named(named)
     }
 }

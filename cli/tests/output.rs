@@ -31,8 +31,8 @@ fn help_names_every_option_and_its_default() {
         ("--out <DIR>", "[default: runs/MODEL-N, the first N that is free]"),
     ];
     let eval = [
-        ("<WEIGHTS>", "A folder that `train` has written"),
-        ("--model <NAME|FILE>", "[default: the network of the folder]"),
+        ("<RUN>", "A folder that `train` has written"),
+        ("--model <NAME|FILE>", "[default: the network of the folder or file]"),
         ("--split <SPLIT>", "[default: test] [possible values: train, test]"),
     ];
     for (command, own) in [("train", &train[..]), ("eval", &eval[..])] {
@@ -50,9 +50,20 @@ fn help_names_every_option_and_its_default() {
         }
     }
     let text = help("--help");
-    for part in
-        ["train", "eval", "bench", "explain", "Exit status: 0", "LOUPE_ISA=portable|avx2|avx512"]
-    {
+    for part in [
+        "train",
+        "eval",
+        "predict",
+        "bench",
+        "explain",
+        "doctor",
+        "summary",
+        "export",
+        "completions",
+        "man",
+        "Exit status: 0",
+        "LOUPE_ISA=portable|avx2|avx512",
+    ] {
         assert!(text.contains(part), "{part}: {text}");
     }
     assert!(help("--version").starts_with("loupe 0."));

@@ -38,6 +38,7 @@
 #![deny(unsafe_code)]
 
 pub mod data;
+mod described;
 mod error;
 mod evaluate;
 mod explain;
@@ -56,6 +57,7 @@ mod train;
 mod trainer;
 mod weights;
 
+pub use described::Description;
 pub use error::Error;
 pub use evaluate::{
     Averages, Classification, ConfusionMatrix, Mistake, Score, classify, evaluate, probabilities,

@@ -35,6 +35,12 @@ pub enum WeightsError {
     /// The bytes are no safetensors file.
     #[error("not a safetensors file: {0}")]
     Format(SafeTensorError),
+    /// The file's description of its network is none.
+    #[error("cannot read the network that the file describes: {reason}")]
+    Description {
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The network has a tensor that the file lacks.
     #[error("no tensor {name}; the network needs one of shape {shape:?}")]
     Missing {

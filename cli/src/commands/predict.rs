@@ -1,11 +1,10 @@
 //! `loupe predict`
 
-use crate::args::{ThreadArguments, at_least_one};
+use crate::args::{ThreadArguments, TrainedArguments, at_least_one};
 use crate::data;
 use crate::draw;
 use crate::inputs::{Input, Preparation};
 use crate::output::Output;
-use crate::trained::Trained;
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use loupe_engine::Context;
@@ -19,17 +18,12 @@ const WIDTH: usize = 80;
 
 #[derive(Debug, Args)]
 pub(crate) struct PredictArguments {
-    /// A folder that `train` has written, or a safetensors file with PyTorch's names
-    #[arg(value_name = "RUN")]
-    pub(crate) run: PathBuf,
+    #[command(flatten)]
+    pub(crate) trained: TrainedArguments,
 
     /// Pictures (PNG, JPEG, PGM, PPM, PBM) and IDX files of images, plain or .gz; - is standard input
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,
-
-    /// cnn, mlp, or a network file (.toml or .json) [default: the network of the folder]
-    #[arg(long, value_name = "NAME|FILE")]
-    pub(crate) model: Option<String>,
 
     /// Only resize pictures; do not find the ink, invert it and centre it as in MNIST
     #[arg(long)]
@@ -68,12 +62,12 @@ pub(crate) enum Statistics {
 
 pub(crate) fn run(arguments: &PredictArguments, mut output: Output) -> Result<()> {
     let cx = data::context(&arguments.threads)?;
-    let trained = Trained::open(&arguments.run, arguments.model.as_deref())?;
+    let trained = arguments.trained.open()?;
     let network = &trained.network;
     let Some(size) = data::picture_size(network.spec()) else {
         bail!(
             "{}: the network takes inputs of {:?}; expected [1, height, width], which a picture is",
-            arguments.run.display(),
+            arguments.trained.run.display(),
             network.spec().input
         );
     };
@@ -90,9 +84,10 @@ pub(crate) fn run(arguments: &PredictArguments, mut output: Output) -> Result<()
         return output.finish();
     }
     let by = if network.has_batch_norm() { format!(" by {normalization}") } else { String::new() };
-    output.note(format_args!("{}: {}{by}", trained.name, what(network)));
+    let [what, meaning] = what(network);
+    output.note(format_args!("{}: {what}{by}, {meaning}", arguments.trained.run.display()));
     if let Some(why) = why {
-        output.detail(format_args!("not by batch statistics: {why}"));
+        output.note(format_args!("not by batch statistics: {why}"));
     }
     for input in &inputs {
         output.detail(format_args!("{}: {}", input.shown(), input.done));
@@ -142,10 +137,10 @@ fn normalization(
 }
 
 /// What the numbers are.
-fn what(network: &Network) -> &'static str {
+fn what(network: &Network) -> [&'static str; 2] {
     match network.spec().layers.last() {
-        Some(Layer::Sigmoid {}) => "scores from 0 to 1, each class by itself",
-        _ => "probabilities",
+        Some(Layer::Sigmoid {}) => ["scores", "each class by itself from 0 to 1"],
+        _ => ["probabilities", "which sum to 1"],
     }
 }
 

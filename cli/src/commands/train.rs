@@ -1,11 +1,11 @@
 //! `loupe train`
 
-use super::print_scores;
 use crate::args::{CommonArguments, at_least_one, learning_rate};
 use crate::data;
 use crate::model::Model;
 use crate::output::{Output, Thousands};
 use crate::run_folder::RunFolder;
+use crate::scores::{hint, print_scores, score_modes};
 use anyhow::Result;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -87,7 +87,12 @@ pub(crate) fn run(arguments: &TrainArguments, mut output: Output) -> Result<()> 
         folder.discard();
         return Err(error);
     }
-    print_scores(&mut output, trainer.context(), trainer.network(), &test)?;
+    let scores = score_modes(trainer.context(), trainer.network(), &test)?;
+    print_scores(&mut output, &scores);
+    let hint = hint(&scores, Some(arguments.batch_size.get()), folder.path());
+    if let Some(hint) = hint.filter(|_| arguments.epochs > 0) {
+        output.note(format_args!("{hint}"));
+    }
     output.note(format_args!("wrote {}", folder.path().display()));
     output.finish()
 }

@@ -31,6 +31,12 @@ pub(crate) fn idx(dims: &[usize], data: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// A PGM picture.
+pub(crate) fn pgm([height, width]: [usize; 2], pixels: &[u8]) -> Vec<u8> {
+    assert_eq!(pixels.len(), height * width);
+    [format!("P5 {width} {height} 255\n").as_bytes(), pixels].concat()
+}
+
 /// The first bytes of a packed file of the real MNIST, behind its header.
 fn first(name: &str, header: usize, len: usize) -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/mnist").join(name);

@@ -35,7 +35,9 @@ impl Sandbox {
     }
 
     pub(crate) fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
-        fs::write(self.path(name), bytes).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap_or_else(|e| panic!("{name}: {e}"));
     }
 
     /// Names of the files and folders in `folder`, sorted.
@@ -60,6 +62,19 @@ impl Sandbox {
     }
 }
 
+/// A network whose normalisation sees images of one pixel.
+pub(crate) const ONE_PIXEL: &str = r#"
+input = [1, 28, 28]
+layers = [
+    { type = "Conv2d", in_channels = 1, out_channels = 4, kernel_size = 28 },
+    { type = "ReLU" },
+    { type = "BatchNorm2d", num_features = 4 },
+    { type = "View", shape = 4 },
+    { type = "Linear", in_features = 4, out_features = 10 },
+    { type = "Sigmoid" },
+]
+"#;
+
 /// A program about to be run.
 #[must_use]
 pub(crate) struct Run(Command);
@@ -67,6 +82,12 @@ pub(crate) struct Run(Command);
 impl Run {
     pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Run {
         self.0.env(name, value);
+        self
+    }
+
+    /// Reads standard input from `stdin`.
+    pub(crate) fn stdin(mut self, stdin: impl Into<Stdio>) -> Run {
+        self.0.stdin(stdin);
         self
     }
 

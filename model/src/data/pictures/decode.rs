@@ -14,7 +14,7 @@ use std::path::Path;
 const MAX_FILE: u64 = 1 << 29;
 
 /// The most pixels of a picture.
-const MAX_PIXELS: u64 = 64_000_000;
+pub(super) const MAX_PIXELS: u64 = 64_000_000;
 
 /// What a decoder may allocate: 8 bytes a pixel (16-bit RGBA), and as much as a file for itself.
 const MAX_ALLOCATED: u64 = 8 * MAX_PIXELS + MAX_FILE;

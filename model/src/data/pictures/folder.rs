@@ -1,10 +1,10 @@
 //! A data set of picture files: a folder for each class.
 
 use super::super::classes::MAX_CLASSES;
-use super::super::dataset::Dataset;
+use super::super::dataset::{Dataset, check_size};
 use super::super::error::DataError;
 use super::super::mnist::Split;
-use super::decode::read_picture;
+use super::decode::{MAX_PIXELS, read_picture};
 use super::natural;
 use std::ffi::OsStr;
 use std::fs;
@@ -28,51 +28,48 @@ const TEST: &str = "test";
 /// `folder` holds either `train/CLASS/FILE` and `test/CLASS/FILE`, or `CLASS/FILE` alone. Of the second the
 /// first picture of each class, and from there every fifth, belong to the test half, and the others to
 /// the training half. Folders name the classes, which are numbered in natural order (`2` before `10`), as
-/// are the files of a class; the items are class 0's, then class 1's and so on. Hidden files and folders,
-/// and files whose names do not end as pictures' do, are skipped.
+/// are the files of a class. The items of all classes are mixed evenly, so that a training in this order sees
+/// each class all the time. Hidden files and folders, and files whose names do not end as pictures' do, are
+/// skipped.
 ///
-/// Pictures are taken as they are, or brought to `size` (height, width) by
+/// Pictures are taken as they are, or brought to `size` (height, width; 0 counts as 1) by
 /// [`resized`](super::super::Grey::resized); without a size all must have the same one.
 ///
 /// # Errors
 /// [`DataError::Read`]; [`DataError::Layout`] if there are not 2 to 256 classes, if one has no pictures or
-/// too few to be split, if the halves have other classes, or if the pictures take more than 4 GiB;
+/// too few to be split, if the halves have other classes, or if the pictures take 4 GiB or more;
 /// [`DataError::Picture`]; [`DataError::Size`].
 pub fn open_folder(
     folder: &Path,
     split: Split,
     size: Option<[usize; 2]>,
 ) -> Result<Dataset, DataError> {
+    let size = size.map(|sides| sides.map(|side| side.max(1)));
     let (names, files) = classes_of(folder, split)?;
-    let count = files.iter().map(Vec::len).sum();
-    let (mut images, mut labels) = (Vec::new(), Vec::with_capacity(count));
+    let files = mixed(&files);
+    let (mut images, mut labels) = (Vec::new(), Vec::with_capacity(files.len()));
     // The first picture and its size.
     let mut first: Option<(&Path, [usize; 2])> = None;
-    for (label, files) in files.iter().enumerate() {
-        for path in files {
-            let mut picture = read_picture(path)?;
-            if let Some([height, width]) = size {
-                picture = picture.resized(height, width);
+    for &(label, path) in &files {
+        let picture = read_picture(path)?;
+        let found = size.unwrap_or([picture.height(), picture.width()]);
+        match first {
+            None => {
+                first = Some((path, found));
+                reserve(&mut images, files.len(), found)
+                    .map_err(|reason| layout(folder, reason))?;
             }
-            let found = [picture.height(), picture.width()];
-            match first {
-                None => {
-                    first = Some((path, found));
-                    let bytes = found[0].checked_mul(found[1]).and_then(|n| n.checked_mul(count));
-                    reserve(&mut images, bytes).map_err(|reason| layout(folder, reason))?;
-                }
-                Some((first, expected)) if found != expected => {
-                    let (path, first) = (path.clone(), first.to_owned());
-                    return Err(DataError::Size { path, found, first, expected });
-                }
-                Some(_) => {}
+            Some((first, expected)) if found != expected => {
+                let (path, first) = (path.to_owned(), first.to_owned());
+                return Err(DataError::Size { path, found, first, expected });
             }
-            images.extend_from_slice(picture.pixels());
-            labels.push(label as u8);
+            Some(_) => {}
         }
+        images.extend_from_slice(picture.resized(found[0], found[1]).pixels());
+        labels.push(label);
     }
     let size = first.map_or([0; 2], |(_, size)| size);
-    super::super::dataset::check_size(labels.len(), size).map_err(|fault| fault.at(folder))?;
+    check_size(labels.len(), size).map_err(|fault| fault.at(folder))?;
     Ok(Dataset::checked(images.into(), labels.into(), size, names))
 }
 
@@ -93,6 +90,21 @@ pub fn folder_faults(folder: &Path) -> Vec<DataError> {
     faults
 }
 
+/// The files of all classes with their labels, each class spread evenly over all places: file i of n lies at
+/// (i + 1/2) / n.
+fn mixed(files: &[Vec<PathBuf>]) -> Vec<(u8, &Path)> {
+    let mut placed = Vec::new();
+    for (label, files) in (0..=u8::MAX).zip(files) {
+        let n = files.len() as u128;
+        placed.extend(files.iter().zip(0..).map(|(file, i)| ((2 * i + 1, n), label, &**file)));
+    }
+    // Fractions by their products; equal ones by class.
+    placed.sort_by(|((a, n), a_label, _), ((b, m), b_label, _)| {
+        (a * m).cmp(&(b * n)).then(a_label.cmp(b_label))
+    });
+    placed.into_iter().map(|(_, label, file)| (label, file)).collect()
+}
+
 /// Whether `folder` has sub-folders that are not hidden.
 pub(super) fn has_folders(folder: &Path) -> Result<bool, DataError> {
     Ok(!list(folder, Path::is_dir)?.is_empty())
@@ -102,9 +114,16 @@ fn layout(path: &Path, reason: impl Into<String>) -> DataError {
     DataError::Layout { path: path.into(), reason: reason.into() }
 }
 
-fn reserve(images: &mut Vec<u8>, bytes: Option<usize>) -> Result<(), String> {
-    let bytes = bytes.filter(|&bytes| bytes <= MAX_BYTES);
-    let bytes = bytes.ok_or(format!("its pictures take more than {MAX_BYTES} bytes together"))?;
+/// Makes room for `count` pictures.
+fn reserve(images: &mut Vec<u8>, count: usize, [height, width]: [usize; 2]) -> Result<(), String> {
+    let pixels = height.checked_mul(width).filter(|&pixels| pixels as u64 <= MAX_PIXELS);
+    let pixels = pixels.ok_or_else(|| {
+        format!("pictures cannot be brought to {height} × {width} pixels; at most {MAX_PIXELS} are possible")
+    })?;
+    let bytes = pixels.checked_mul(count).filter(|&bytes| bytes <= MAX_BYTES);
+    let bytes = bytes.ok_or_else(|| {
+        format!("{count} pictures of {height} × {width} pixels take more than {MAX_BYTES} bytes")
+    })?;
     images.try_reserve_exact(bytes).map_err(|e| e.to_string())
 }
 

@@ -1,0 +1,88 @@
+//! `loupe summary` and `loupe export` from the outside.
+
+mod support;
+
+use serde_json::Value;
+use support::{Sandbox, scores};
+
+#[test]
+fn a_network_in_numbers() {
+    let sandbox = Sandbox::new();
+    let text = sandbox.loupe("summary").succeeds();
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    for part in [
+        "0 Conv2d(1, 10, kernel_size=5, stride=2) [1, 10, 12, 12] 260 36,000 5,760",
+        "7 Linear(250, 10)",
+        "trainable parameters",
+        "3,720",
+        "61,000",
+    ] {
+        assert!(words.contains(part), "{part}: {text}");
+    }
+    let lines: Vec<usize> = text.lines().map(|line| line.chars().count()).collect();
+    assert!(lines.iter().all(|&line| line <= 100), "{text}");
+    let report: Value =
+        serde_json::from_str(&sandbox.loupe("summary mlp --json --batch-size 3").succeeds())
+            .unwrap();
+    assert_eq!(report["totals"]["parameters"], 159_410);
+    assert_eq!(report["totals"]["forward_flops"], 3 * 2 * (784 * 200 + 2000));
+    assert_eq!(report["layers"][1]["output"], serde_json::json!([200]));
+    assert_eq!(report["batch_size"], 3);
+    let huge = format!("summary --batch-size {}", usize::MAX);
+    sandbox.loupe(&huge).succeeds();
+}
+
+#[test]
+fn summaries_of_runs_and_files() {
+    let sandbox = Sandbox::new();
+    sandbox.loupe("train --epochs 0 --out run").succeeds();
+    sandbox.loupe("export run --out net.safetensors").succeeds();
+    let of = |what: &str| sandbox.loupe(&format!("summary -q {what}")).succeeds();
+    let cnn = of("cnn");
+    for what in ["run", "run/network.toml", "net.safetensors"] {
+        assert_eq!(of(what), cnn, "{what}");
+    }
+    let parts = ["unknown model resnet; expected cnn, mlp"];
+    sandbox.loupe("summary resnet").fails(1, &parts);
+    sandbox.loupe("summary run/weights.safetensors").fails(1, &["does not say of which network"]);
+    sandbox.loupe("summary no.safetensors").fails(1, &["no.safetensors: cannot read"]);
+}
+
+#[test]
+fn an_exported_file_says_of_which_network_it_is() {
+    let sandbox = Sandbox::new();
+    let trained = scores(&sandbox.loupe("train --epochs 5 --lr 0.01 --out run").succeeds());
+    let text = sandbox.loupe("export run --out net.safetensors").succeeds();
+    assert!(text.starts_with("wrote net.safetensors, 3,720 parameters in "), "{text}");
+    assert_eq!(scores(&sandbox.loupe("eval net.safetensors").succeeds()), trained);
+    assert_eq!(scores(&sandbox.loupe("eval net.safetensors --model cnn").succeeds()), trained);
+    sandbox.loupe("export run --out again.safetensors").succeeds();
+    assert_eq!(sandbox.read("net.safetensors"), sandbox.read("again.safetensors"));
+    let bytes = sandbox.read("net.safetensors");
+    let (_, metadata) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
+    assert_eq!(metadata.metadata().as_ref().unwrap()["format"], "pt");
+
+    sandbox.loupe("export run --bare --out bare.safetensors").succeeds();
+    assert_eq!(sandbox.read("bare.safetensors"), sandbox.read("run/weights.safetensors"));
+}
+
+#[test]
+fn what_cannot_be_exported() {
+    let sandbox = Sandbox::new();
+    sandbox.loupe("train --epochs 0 --out run").succeeds();
+    sandbox.loupe("export run").fails(2, &["--out <FILE>"]);
+    let onnx = "export run --out net.onnx";
+    sandbox.loupe(&format!("{onnx} --format onnx")).fails(2, &["'onnx'", "safetensors"]);
+    sandbox.loupe(onnx).fails(1, &["net.onnx: expected a name that ends in .safetensors"]);
+    sandbox.loupe("export run --out run").fails(1, &["run: expected the name of a file"]);
+    sandbox
+        .loupe("export run --out no/w.safetensors")
+        .fails(1, &["no/w.safetensors: cannot write"]);
+    sandbox.loupe("export run --best --out b.safetensors").fails(1, &["run: ", "best", "--best"]);
+    sandbox.write("mine.safetensors", "mine");
+    let parts = ["mine.safetensors: there is a file already", "--force"];
+    sandbox.loupe("export run --out mine.safetensors").fails(1, &parts);
+    assert_eq!(sandbox.read("mine.safetensors"), b"mine");
+    sandbox.loupe("export run --out mine.safetensors --force").succeeds();
+    assert_eq!(sandbox.list("."), ["data", "mine.safetensors", "run"]);
+}
