@@ -7,11 +7,15 @@ mod commands;
 mod data;
 #[allow(dead_code, unused_imports, reason = "the commands take it up one by one")]
 mod draw;
+#[allow(dead_code, reason = "the commands take it up one by one")]
+mod events;
 mod inputs;
 mod machine;
 mod model;
 mod new_file;
 mod output;
+#[allow(dead_code, reason = "the commands take it up one by one")]
+mod report;
 mod run_folder;
 mod scores;
 mod similar;

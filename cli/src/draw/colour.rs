@@ -23,8 +23,8 @@ impl Colour {
     }
 }
 
-/// What is drawn with a colour. In an SVG each is a class too, so that the page around it can choose other
-/// colours on a dark ground.
+/// What is drawn with a colour. In an SVG each is a class too, so that the page around it can choose
+/// other colours on a dark ground.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Paint {
     /// The ground behind everything.

@@ -26,8 +26,8 @@ pub(crate) struct Tile {
 }
 
 /// The tiles row by row on white, every pixel of theirs `scale × scale`, with the title above; an empty
-/// title and empty captions take no room. Where this would be more than 2²⁵ pixels, the scale is smaller, and at scale 1 the
-/// last tiles are left out, which a line below says.
+/// title and empty captions take no room. Where this would be more than 2²⁵ pixels, the scale is
+/// smaller, and at scale 1 the last tiles are left out, which a line below says.
 pub(crate) fn grid(tiles: &[Tile], columns: usize, scale: usize, title: &str) -> Rgb {
     grid_drawing(tiles, columns, scale, title).to_rgb(1)
 }

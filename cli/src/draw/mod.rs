@@ -2,9 +2,11 @@
 //!
 //! Nothing here reads arguments or files. What is drawn follows from the data alone.
 
+mod chart;
 mod colour;
 mod drawing;
 mod grid;
+mod mistakes;
 mod raster;
 mod rgb;
 mod svg;
@@ -12,8 +14,12 @@ mod terminal;
 mod text;
 mod values;
 
+pub(crate) use chart::{Curve, LossChart, RunCurves, confusion, curves, loss_chart};
 pub(crate) use colour::Colour;
+pub(crate) use drawing::Drawing;
 pub(crate) use grid::{Tile, grid};
+pub(crate) use mistakes::{Mistake, mistakes};
 pub(crate) use rgb::Rgb;
+pub(crate) use svg::{escaped, png_uri};
 pub(crate) use terminal::{colour, terminal, terminal_signed};
 pub(crate) use values::{bytes, grey, signed};

@@ -8,8 +8,8 @@ use std::io::IsTerminal;
 /// From black to white.
 const RAMP: &[u8] = b" .:-=+*#%@";
 
-/// Whether standard output takes colours: it is a terminal, `NO_COLOR` is unset or empty, and `TERM` is not
-/// `dumb`.
+/// Whether standard output takes colours: it is a terminal, `NO_COLOR` is unset or empty, and `TERM` is
+/// not `dumb`.
 pub(crate) fn colour() -> bool {
     let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     std::io::stdout().is_terminal()
@@ -17,10 +17,12 @@ pub(crate) fn colour() -> bool {
         && set("TERM").is_none_or(|term| term != "dumb")
 }
 
-/// The picture as lines of at most `width_limit` characters, each ended by a line break; a wider picture is made smaller.
+/// The picture as lines of at most `width_limit` characters, each ended by a line break; a wider
+/// picture is made smaller.
 ///
-/// With `colour`, a character is two pixels, one above the other, in 24-bit colours. Without, it stands for
-/// their lightness, and if there is room every pixel is two characters wide and its own line high; no escape codes then.
+/// With `colour`, a character is two pixels, one above the other, in 24-bit colours. Without, it stands
+/// for their lightness, and if there is room every pixel is two characters wide and its own line high;
+/// no escape codes then.
 pub(crate) fn terminal(picture: &Rgb, width_limit: usize, colour: bool) -> String {
     if colour {
         return half_blocks(&narrowed(picture, width_limit));
@@ -36,8 +38,9 @@ pub(crate) fn terminal(picture: &Rgb, width_limit: usize, colour: bool) -> Strin
     })
 }
 
-/// What [`signed`] shows, as [`terminal`] does. Without colour 0 is blank, `+` and `#` are positive values, `-` and `=`
-/// negative ones, from a sixth and from a half of the limit on; `?` is not a number.
+/// What [`signed`] shows, as [`terminal`] does. Without colour 0 is blank, `+` and `#` are positive
+/// values, `-` and `=` negative ones, from a sixth and from a half of the limit on; `?` is not a
+/// number.
 ///
 /// # Panics
 /// If a side is 0, or there are not `height × width` values.

@@ -4,8 +4,8 @@ use super::colour::Colour;
 use super::rgb::Rgb;
 use loupe_model::data::Grey;
 
-/// A diverging scale from -1 to 1, even steps apart: the two ends differ in hue for everyone, and lightness
-/// falls from the middle to both.
+/// A diverging scale from -1 to 1, even steps apart: the two ends differ in hue for everyone, and
+/// lightness falls from the middle to both.
 const SIGNED: [Colour; 5] = [
     Colour(5, 48, 97),
     Colour(67, 147, 195),
@@ -48,8 +48,9 @@ fn share(value: f32, (low, high): (f32, f32)) -> f32 {
     ((value - low) / (high - low)) as f32
 }
 
-/// `values[height, width]` as a picture in which 0 is white, what is below is blue and what is above red,
-/// darkest from `limit` on. With a limit of 0 every value but 0 is darkest. Values that are not numbers are yellow.
+/// `values[height, width]` as a picture in which 0 is white, what is below is blue and what is above
+/// red, darkest from `limit` on. With a limit of 0 every value but 0 is darkest. Values that are not
+/// numbers are yellow.
 ///
 /// # Panics
 /// If a side is 0, or there are not `height × width` values.
