@@ -165,5 +165,5 @@ fn what_does_not_fit_is_named() {
     sandbox.write("empty.pgm", b"P5 2 2 255\n\x07\x07\x07\x07");
     let parts = ["empty.pgm: the picture is empty"];
     sandbox.loupe("inspect cnn-run --picture empty.pgm").fails(1, &parts);
-    assert_eq!(sandbox.list("cnn-run"), ["network.toml", "weights.safetensors"]);
+    sandbox.assert_run("cnn-run", &[]);
 }
