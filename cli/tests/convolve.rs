@@ -103,7 +103,7 @@ fn what_cannot_be_computed_is_explained() {
     sandbox.write("taken.png", "mine");
     fails("--out taken.png", 1, &["taken.png: there is a file already", "--force"]);
     sandbox.loupe("convolve --out taken.png --force").succeeds();
-    fails("--out nowhere/map.png", 1, &["nowhere/map.png: cannot write"]);
+    fails("--out nowhere/map.png", 1, &["nowhere/map.png: there is no folder nowhere"]);
     sandbox.write("photo.png", "");
     fails("--picture photo.png --out ./photo.png --force", 1, &["that is the picture itself"]);
 }
