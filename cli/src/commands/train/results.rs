@@ -68,7 +68,7 @@ pub(super) fn write_all(
         title: &session.folder().path().display().to_string(),
         subtitle: &subtitle,
         scores: scores.iter().filter_map(score_row).collect(),
-        numbers: numbers(session, shown.map(|(_, judged)| judged), recipe),
+        numbers: numbers(session, shown.map(|(_, judged)| judged)),
         notes: best.into_iter().chain(hint).collect(),
         loss_chart: Some(&loss),
         epochs: epoch_rows(session, data.training.len()),
@@ -125,10 +125,10 @@ fn loss_picture(session: &Session<'_>, name: &str, judge: &str) -> Drawing {
         Curve { name, points: points.collect() }
     };
     let both = history.epochs().iter().any(|epoch| epoch.batch_statistics.is_some());
-    let running = if both { format!("{judge}, running statistics") } else { judge.to_owned() };
+    let running = if both { format!("{judge} (running)") } else { judge.to_owned() };
     let accuracies = [
         curve("training".to_owned(), |epoch| Some(epoch.training)),
-        curve(format!("{judge}, batch statistics"), |epoch| epoch.batch_statistics),
+        curve(format!("{judge} (batch)"), |epoch| epoch.batch_statistics),
         curve(running, |epoch| epoch.running_statistics),
     ];
     let accuracies: Vec<Curve> =
@@ -181,8 +181,9 @@ fn mistakes_picture(judgement: &Judgement, judged: &Judged, test: &Dataset) -> O
 fn subtitle(session: &Session<'_>, name: &str, recipe: &Recipe, data: &Dataset) -> String {
     let training = session.training();
     format!(
-        "{name}, {} parameters, trained on {} items of {} in batches of {}: {}",
+        "{name}, {} parameters, trained with {} on {} items of {} in batches of {}: {}",
         Thousands(training.network().parameter_count()),
+        loss_name(recipe.loss),
         Thousands(data.len()),
         recipe.data.display(),
         recipe.batch_size,
@@ -200,19 +201,14 @@ fn score_row(score: &ModeScore) -> Option<ScoreRow<'static>> {
     Some(ScoreRow { mode, correct, items })
 }
 
-fn numbers(
-    session: &Session<'_>,
-    shown: Option<&Judged>,
-    recipe: &Recipe,
-) -> Vec<(&'static str, String)> {
+fn numbers(session: &Session<'_>, shown: Option<&Judged>) -> Vec<(&'static str, String)> {
     let epochs = session.training().history().epochs();
     let training = epochs.last().map(|epoch| ("training loss", format!("{:.4}", epoch.mean_loss)));
     let test = shown.map(|judged| ("test loss", format!("{:.4}", judged.mean_loss)));
     let time = ("training time", format!("{:.2} s", session.seconds()));
     let speed = session.speed().filter(|_| !epochs.is_empty());
     let speed = speed.map(|speed| ("images per second", Thousands(speed as usize).to_string()));
-    let loss = ("loss", loss_name(recipe.loss).to_owned());
-    training.into_iter().chain(test).chain([time]).chain(speed).chain([loss]).collect()
+    training.into_iter().chain(test).chain([time]).chain(speed).collect()
 }
 
 fn epoch_rows(session: &Session<'_>, items: usize) -> Vec<EpochRow> {
