@@ -14,6 +14,7 @@ use crate::commands::man::ManArguments;
 use crate::commands::predict::PredictArguments;
 use crate::commands::summary::SummaryArguments;
 use crate::commands::train::TrainArguments;
+use crate::interrupt;
 use crate::trained::Trained;
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -23,8 +24,12 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 /// When the program ends with which status.
-pub(crate) const EXIT_STATUS: [(u8, &str); 3] =
-    [(0, "if all went well"), (1, "after an error"), (2, "if the command line is wrong")];
+pub(crate) const EXIT_STATUS: [(u8, &str); 4] = [
+    (0, "if all went well"),
+    (1, "after an error"),
+    (2, "if the command line is wrong"),
+    (interrupt::EXIT_CODE, "if Ctrl-C stopped a training, which is saved"),
+];
 
 /// Trains and scores small convolutional networks on the CPU.
 #[derive(Debug, Parser)]
@@ -45,11 +50,11 @@ pub(crate) struct Arguments {
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct Verbosity {
     /// Print results only: no headlines, progress or hints
-    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    #[arg(long, short, global = true, display_order = 900, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
 
     /// Print details too
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, display_order = 901)]
     pub(crate) verbose: bool,
 }
 
