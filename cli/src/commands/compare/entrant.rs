@@ -6,7 +6,7 @@ use crate::output::Thousands;
 use crate::recipe::Recipe;
 use crate::scores::{ModeScore, modes};
 use crate::training_data::Data;
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use loupe_engine::Context;
 use loupe_model::data::Dataset;
 use loupe_model::{

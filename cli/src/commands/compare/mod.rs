@@ -73,13 +73,12 @@ pub(crate) fn run(arguments: &CompareArguments, output: Output) -> Result<ExitCo
     });
     let entrants: Vec<Entrant<'_>> = entrants.collect::<Result<_>>()?;
     let interrupt = Interrupt::watch()?;
-    let recipes = arguments
-        .networks
-        .iter()
-        .map(|name| Recipe { network: NetworkChoice::Named(name.clone()), ..recipe.clone() });
+    let of =
+        |name: &String| Recipe { network: NetworkChoice::Named(name.clone()), ..recipe.clone() };
+    let recipes: Vec<Recipe> = arguments.networks.iter().map(of).collect();
     let folder = Folder::create(arguments.out.as_deref(), &models)?;
     let mut comparison = Comparison { recipe, folder, entrants, interrupted: false };
-    let done = comparison.begin(recipes).and_then(|()| {
+    let done = comparison.begin(&recipes).and_then(|()| {
         comparison.train(&interrupt, &mut output)?;
         comparison.write(arguments.json, &mut output)
     });
@@ -122,7 +121,7 @@ fn open_data(recipe: &Recipe, models: &[Model]) -> Result<Vec<(Option<[usize; 2]
 
 impl Comparison<'_> {
     /// Writes down how each network is trained.
-    fn begin(&self, recipes: impl Iterator<Item = Recipe>) -> Result<()> {
+    fn begin(&self, recipes: &[Recipe]) -> Result<()> {
         self.folder.runs().iter().zip(&self.entrants).zip(recipes).try_for_each(
             |((folder, entrant), recipe)| {
                 folder.write_classes(entrant.training().data())?;

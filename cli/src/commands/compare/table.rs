@@ -127,8 +127,8 @@ pub(super) fn times(ratio: f64) -> String {
 /// The first column to the left, the others to the right.
 fn aligned(grid: &[Vec<String>]) -> Vec<String> {
     let columns = grid.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column| {
-        let cells = grid.iter().filter_map(|line: &Vec<String>| line.get(column));
+    let width = |column: usize| {
+        let cells = grid.iter().filter_map(|line| line.get(column));
         cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
     };
     let widths: Vec<usize> = (0..columns).map(width).collect();
