@@ -32,7 +32,8 @@ fn without_arguments_the_tutorials_networks_are_compared() {
     };
     assert_eq!(cells("parameters"), ["3,720", "159,410", "42.9"]);
     assert_eq!(cells("multiply-adds forward, one image"), ["61,000", "158,800", "2.60"]);
-    assert_eq!(cells("  gradients"), ["14,880", "637,640", "42.9"]);
+    // Each tensor begins on a cache line.
+    assert_eq!(cells("  gradients"), ["15,168", "637,760", "42.0"]);
     assert_eq!(cells("test accuracy in the end, %").len(), 4, "two scores, a stroke, and one");
     for claim in ["training got faster: cnn ", "memory got smaller: ", "accuracy rose to 98 %: "] {
         let line = lines.iter().find(|line| line.starts_with(claim));
@@ -61,7 +62,8 @@ fn each_network_is_trained_as_if_alone() {
         let weights = |folder: &str| sandbox.read(&format!("{folder}/weights.safetensors"));
         assert!(weights(name) == weights(&format!("both/{name}")), "{name}");
         let printed = sandbox.loupe(&format!("eval both/{name}")).succeeds();
-        assert_eq!(printed, sandbox.loupe(&format!("eval {name}")).succeeds());
+        let alone = sandbox.loupe(&format!("eval {name}")).succeeds();
+        assert_eq!(printed.replace("both/", ""), alone);
     }
     sandbox.loupe(&format!("compare mlp cnn {recipe} --threads 1 --out one")).succeeds();
     let weights = |folder: &str| sandbox.read(&format!("{folder}/cnn/weights.safetensors"));
@@ -91,7 +93,8 @@ fn json_is_all_there_is_on_standard_output() {
         assert_eq!(network["name"], name);
         assert_eq!(network["folder"], format!("c/{name}"));
         assert_eq!(network["parameters"], parameters);
-        assert_eq!(network["training_memory"]["optimizer"], 2 * 4 * parameters);
+        let state = network["training_memory"]["optimizer"].as_u64().unwrap();
+        assert!((2 * 4 * parameters..2 * 4 * parameters + 1024).contains(&state), "{state}");
         assert_eq!(network["steps"], 6);
         let epochs = network["epochs"].as_array().unwrap();
         assert_eq!(epochs.len(), 2);
