@@ -15,6 +15,7 @@ use crate::commands::man::ManArguments;
 use crate::commands::predict::PredictArguments;
 use crate::commands::summary::SummaryArguments;
 use crate::commands::train::TrainArguments;
+use crate::interrupt;
 use crate::trained::Trained;
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -24,8 +25,12 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 /// When the program ends with which status.
-pub(crate) const EXIT_STATUS: [(u8, &str); 3] =
-    [(0, "if all went well"), (1, "after an error"), (2, "if the command line is wrong")];
+pub(crate) const EXIT_STATUS: [(u8, &str); 4] = [
+    (0, "if all went well"),
+    (1, "after an error"),
+    (2, "if the command line is wrong"),
+    (interrupt::EXIT_CODE, "if Ctrl-C stopped a training, which is saved"),
+];
 
 /// Trains and scores small convolutional networks on the CPU.
 #[derive(Debug, Parser)]
@@ -46,11 +51,11 @@ pub(crate) struct Arguments {
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct Verbosity {
     /// Print results only: no headlines, progress or hints
-    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    #[arg(long, short, global = true, display_order = 900, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
 
     /// Print details too
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, display_order = 901)]
     pub(crate) verbose: bool,
 }
 
@@ -110,12 +115,6 @@ pub(crate) enum Command {
         of multiply-adds."
     )]
     Explain(ExplainArguments),
-    /// Print the completions of a shell
-    #[command(long_about = "Print the completions of a shell, for instance\n\n  \
-        loupe completions bash > ~/.local/share/bash-completion/completions/loupe")]
-    Completions(CompletionsArguments),
-    /// Print the manual page, or write those of all commands
-    Man(ManArguments),
     /// Look at, check or download a data set
     Data(DataArguments),
     /// Show what a trained network does with one picture, layer by layer
@@ -132,6 +131,12 @@ pub(crate) enum Command {
         2 × 2 ones takes steps of 2 pixels, a magnifier whose views do not overlap."
     )]
     Convolve(ConvolveArguments),
+    /// Print the completions of a shell
+    #[command(long_about = "Print the completions of a shell, for instance\n\n  \
+        loupe completions bash > ~/.local/share/bash-completion/completions/loupe")]
+    Completions(CompletionsArguments),
+    /// Print the manual page, or write those of all commands
+    Man(ManArguments),
 }
 
 #[derive(Debug, Args)]

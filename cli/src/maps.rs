@@ -4,6 +4,9 @@ use crate::draw::{self, Rgb};
 use crate::screen::{Block, Screen};
 use loupe_model::trace::Range;
 
+/// In colour a smaller map is enlarged as often as it fits so many columns.
+const SMALL: usize = 12;
+
 /// How values become colours, so that maps that share it can be compared.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Scale {
@@ -41,15 +44,18 @@ impl Scale {
         screen: Screen,
     ) -> Block {
         let text = match self {
-            Scale::Grey(_) => draw::terminal(&self.picture(values, size), columns, screen.colour),
-            Scale::Signed(limit) => {
-                draw::terminal_signed(values, size, limit, columns, screen.colour)
+            _ if screen.colour => {
+                let enlarged = self.picture(values, size).scaled((SMALL / size[1]).max(1));
+                draw::terminal(&enlarged, columns, true)
             }
+            Scale::Grey(_) => draw::terminal(&self.picture(values, size), columns, false),
+            Scale::Signed(limit) => draw::terminal_signed(values, size, limit, columns, false),
         };
-        // Without colour a pixel is two characters wide where there is room, and the ends of lines are cut.
-        let width = match 2 * size[1] <= columns && !screen.colour {
-            true => 2 * size[1],
-            false => size[1].min(columns),
+        // Without colour the ends of lines are cut. A pixel is two characters wide where there is room.
+        let width = match (screen.colour, 2 * size[1] <= columns) {
+            (true, _) => 0,
+            (false, true) => 2 * size[1],
+            (false, false) => size[1].min(columns),
         };
         Block { caption: String::new(), text, width }
     }

@@ -18,9 +18,14 @@ pub(crate) struct NewFile {
 }
 
 impl NewFile {
-    /// An error if there is a file and it is not to be replaced. To be asked before long work.
+    /// An error if there is no place for the file, or a file that is not to be replaced. To be asked before
+    /// long work.
     pub(crate) fn check(&self) -> Result<()> {
         let NewFile { out, force } = self;
+        let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty());
+        if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+            bail!("{}: there is no folder {}", out.display(), folder.display());
+        }
         if out.is_dir() {
             bail!("{}: expected the name of a file, found a folder", out.display());
         }

@@ -4,7 +4,7 @@ use crate::args::{self, CommonArguments};
 use crate::data;
 use anyhow::Result;
 use clap::Args;
-use loupe_model::data::{Grey, Split, read_picture};
+use loupe_model::data::{Grey, read_picture};
 use std::path::PathBuf;
 
 #[derive(Debug, Args)]
@@ -37,7 +37,7 @@ pub(crate) struct Picked {
 }
 
 impl Picked {
-    /// The picture; those of a data set are brought to this size, if one is given.
+    /// Pictures of a data set are brought to `size`, height and width; that of a file stays as it is.
     pub(crate) fn open(
         arguments: &PickArguments,
         common: &CommonArguments,
@@ -49,17 +49,14 @@ impl Picked {
             let short = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
             return Ok(Picked { picture, name, short, label: None, classes: Vec::new() });
         }
-        let (split, half, prefix) = match arguments.split {
-            args::Split::Train => (Split::Train, "train", "train-"),
-            args::Split::Test => (Split::Test, "test", ""),
-        };
-        let index = arguments.index;
-        let data = data::open_folder(&common.data, split, size)?;
+        let PickArguments { index, split, .. } = *arguments;
+        let prefix = if split == args::Split::Test { "" } else { "train-" };
+        let data = data::open_folder(&common.data, split.into(), size)?;
         let pixels = data.image(index)?.to_vec();
         Ok(Picked {
             picture: Grey::new(data.height(), data.width(), pixels)
                 .expect("an image of a data set has pixels"),
-            name: format!("{half} item {index}"),
+            name: format!("{split} item {index}"),
             short: format!("{prefix}{index}"),
             label: Some(usize::from(data.label(index)?)),
             classes: data.class_names().to_vec(),

@@ -88,20 +88,20 @@ impl Progress {
         if self.bar.is_hidden() && now - self.printed >= LINE_EVERY && step.epoch_over.is_none() {
             self.printed = now;
             let (epoch, epochs, state) = (step.epoch, self.epochs, self.state());
-            output.note(format_args!("epoch {epoch}/{epochs}  {}  {state}", position(step)));
+            output.note(format_args!("epoch {epoch}/{epochs}  step {}  {state}", position(step)));
         }
     }
 
-    /// Loss, accuracy, speed and the time that is left.
+    /// The time that is left, loss, accuracy and speed: a narrow terminal cuts off the end.
     fn state(&self) -> String {
         let seconds = self.began.elapsed().as_secs_f64();
         let rate = self.items as f64 / seconds.max(1e-9);
         format!(
-            "loss {:.4}  accuracy {:.1} %  {} images/s  {} left",
+            "{} left  loss {:.4}  accuracy {:.1} %  {} img/s",
+            Clock(self.items_left as f64 / rate.max(1e-9)),
             self.loss.value(),
             self.accuracy.value() * 100.0,
             Thousands(rate as usize),
-            Clock(self.items_left as f64 / rate.max(1e-9)),
         )
     }
 
@@ -128,7 +128,7 @@ impl Progress {
 
 /// An empty bar on standard error; hidden if that is no terminal.
 pub(crate) fn bar(quiet: bool) -> ProgressBar {
-    let style = ProgressStyle::with_template("{prefix} [{bar:24}] {msg}")
+    let style = ProgressStyle::with_template("{prefix} [{bar:12}] {wide_msg}")
         .expect("the template is valid")
         .progress_chars("=> ");
     let target = match quiet {
@@ -139,7 +139,7 @@ pub(crate) fn bar(quiet: bool) -> ProgressBar {
 }
 
 fn position(step: &Step) -> String {
-    format!("step {}/{}", Thousands(step.step), Thousands(step.steps))
+    format!("{}/{}", Thousands(step.step), Thousands(step.steps))
 }
 
 fn epoch_line(

@@ -6,7 +6,7 @@
 //! | `config.toml`, `environment.json` | how, and with what, the network was trained |
 //! | `weights.safetensors`, `best.safetensors` | the last weights, and those of the best epoch |
 //! | `checkpoint.safetensors` | all that is needed to go on |
-//! | [`log::FILES`](crate::log::FILES) and TensorBoard's | losses and scores on the way |
+//! | [`log::FILES`] and TensorBoard's | losses and scores on the way |
 //! | pictures and `report.html` | what has become of it |
 
 use crate::model::Model;

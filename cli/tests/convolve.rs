@@ -100,7 +100,10 @@ fn what_cannot_be_computed_is_explained() {
     fails("--index 3 --picture x.png", 2, &["cannot be used with"]);
     fails("--picture nothing.png", 1, &["nothing.png"]);
     fails("--out map.jpg", 1, &["map.jpg: expected a name that ends in .png"]);
-    fails("--out nowhere/map.png", 1, &["nowhere/map.png: cannot write"]);
+    sandbox.write("taken.png", "mine");
+    fails("--out taken.png", 1, &["taken.png: there is a file already", "--force"]);
+    sandbox.loupe("convolve --out taken.png --force").succeeds();
+    fails("--out nowhere/map.png", 1, &["nowhere/map.png: there is no folder nowhere"]);
     sandbox.write("photo.png", "");
-    fails("--picture photo.png --out ./photo.png", 1, &["that is the picture itself"]);
+    fails("--picture photo.png --out ./photo.png --force", 1, &["that is the picture itself"]);
 }

@@ -48,6 +48,11 @@ fn assert_complete(sandbox: &Sandbox) {
     assert_eq!(sandbox.read(&format!("set/{SMALL}")), published(SMALL));
 }
 
+/// A server that gives all files, and parts of them.
+fn whole_files() -> Server {
+    Server::start(|request, stream| give(request, &published(&request.name), usize::MAX, stream))
+}
+
 fn starts(server: &Server) -> Vec<Option<usize>> {
     server.requests().iter().map(|request| request.start).collect()
 }
@@ -55,9 +60,7 @@ fn starts(server: &Server) -> Vec<Option<usize>> {
 #[test]
 fn the_whole_set_is_fetched_once() {
     let sandbox = Sandbox::new();
-    let server = Server::start(|request, stream| {
-        give(request, &published(&request.name), usize::MAX, stream);
-    });
+    let server = whole_files();
     let stdout = fetch(&sandbox, &[&server.url], "").succeeds();
     assert!(stdout.ends_with("set: MNIST, 4 files fetched\n"), "{stdout}");
     assert!(stdout.contains(&format!("{SMALL} from {}{SMALL}", server.url)), "{stdout}");
@@ -95,9 +98,7 @@ fn a_broken_connection_is_taken_up_where_it_ended() {
 fn what_an_earlier_run_has_left_is_gone_on_with() {
     let sandbox = nearly_complete();
     let part = format!("set/{SMALL}.part");
-    let server = Server::start(|request, stream| {
-        give(request, &published(&request.name), usize::MAX, stream);
-    });
+    let server = whole_files();
     let whole = published(SMALL);
     for (left, expected) in [
         (&whole[..3000], &[Some(3000)][..]),
@@ -168,9 +169,7 @@ fn mirrors_are_tried_in_turn() {
     let sandbox = nearly_complete();
     let missing =
         Server::start(|_, stream| answer(stream, "404 Not Found", &[], b"<h1>Not here</h1>"));
-    let there = Server::start(|request, stream| {
-        give(request, &published(&request.name), usize::MAX, stream);
-    });
+    let there = whole_files();
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let closed = format!("http://{closed}/");
     let mirrors = [&closed[..], &missing.url, &there.url];
@@ -196,9 +195,7 @@ fn mirrors_are_tried_in_turn() {
 #[test]
 fn redirects_are_followed_but_not_for_ever() {
     let sandbox = nearly_complete();
-    let target = Server::start(|request, stream| {
-        give(request, &published(&request.name), usize::MAX, stream);
-    });
+    let target = whole_files();
     let url = target.url.clone();
     let elsewhere = Server::start(move |request, stream| {
         let location = format!("Location: {url}{}\r\n", request.name);
@@ -268,9 +265,7 @@ fn a_body_without_end_is_not_received() {
 #[test]
 fn wrong_files_are_replaced_only_on_demand() {
     let sandbox = nearly_complete();
-    let server = Server::start(|request, stream| {
-        give(request, &published(&request.name), usize::MAX, stream);
-    });
+    let server = whole_files();
     let name = format!("set/{SMALL}");
     sandbox.write(&name, "mine");
     let parts = [&format!("{name}: not the file of MNIST")[..], "--force replaces it"];
@@ -304,9 +299,7 @@ fn folders_that_cannot_be_written() {
 #[test]
 fn a_full_disk_is_an_error() {
     let sandbox = nearly_complete();
-    let server = Server::start(|request, stream| {
-        give(request, &published(&request.name), usize::MAX, stream);
-    });
+    let server = whole_files();
     let parts = [&format!("set/{SMALL}.part: cannot write: ")[..]];
     let script = "trap '' XFSZ; ulimit -f 1; exec \"$0\" \"$@\"";
     fetch(&sandbox, &[&server.url], "").through_shell(script).fails(1, &parts);

@@ -59,6 +59,8 @@ fn help_names_every_option_and_its_default() {
         "doctor",
         "summary",
         "export",
+        "inspect",
+        "convolve",
         "completions",
         "man",
         "Exit status: 0",
@@ -87,7 +89,7 @@ fn a_reader_that_goes_away_does_not_stop_the_training() {
         drop(reader);
         sandbox.loupe(arguments).stdout(writer).succeeds();
     }
-    assert_eq!(sandbox.list("run"), ["network.toml", "weights.safetensors"]);
+    sandbox.assert_run("run", &[]);
     sandbox.loupe("train --out heard").succeeds();
     assert_eq!(sandbox.read("run/weights.safetensors"), sandbox.read("heard/weights.safetensors"));
 }
@@ -101,7 +103,7 @@ fn a_full_disk_is_an_error_but_does_not_stop_the_training() {
         let parts = ["loupe: cannot write to standard output: "];
         sandbox.loupe(arguments).stdout(full).fails(1, &parts);
     }
-    assert_eq!(sandbox.list("run"), ["network.toml", "weights.safetensors"]);
+    sandbox.assert_run("run", &[]);
 }
 
 /// Packed files are unpacked into the cache folder or, where there can be none, into memory.

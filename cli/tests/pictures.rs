@@ -6,17 +6,13 @@ use serde_json::Value;
 use support::Sandbox;
 use support::digits::pgm;
 
-/// Twenty pictures of `size` of lying and of standing bars.
+/// Twenty pictures of `size` with a bar on the left, and on the right.
 fn bars(sandbox: &Sandbox, folder: &str, [height, width]: [usize; 2]) {
     for i in 0..20 {
-        let at = 2 + i % 10;
-        for (class, standing) in [("lying", false), ("standing", true)] {
-            let inked = |y: usize, x: usize| {
-                let along = if standing { x * 14 / width } else { y * 14 / height };
-                along.abs_diff(at) < 2
-            };
-            let pixel = |p: usize| if inked(p / width, p % width) { 255 } else { (i * 3) as u8 };
-            let pixels: Vec<u8> = (0..height * width).map(pixel).collect();
+        for (class, first) in [("left", 0), ("right", 7)] {
+            let inked = |p: usize| p % width * 14 / width == first + i % 7;
+            let pixels = (0..height * width).map(|p| if inked(p) { 255 } else { 20 });
+            let pixels: Vec<u8> = pixels.collect();
             sandbox.write(&format!("{folder}/{class}/{i}.pgm"), pgm([height, width], &pixels));
         }
     }
@@ -41,16 +37,15 @@ fn a_network_learns_from_pictures_and_knows_their_names() {
     assert_eq!(support::scores(&sandbox.loupe("eval run --data bars").succeeds()), trained);
     let train_half = sandbox.loupe("eval run --data bars --split train").succeeds();
     support::assert_score(&support::scores(&train_half)[0], "score", 32);
-    assert_eq!(sandbox.read("run/classes.txt"), b"lying\nstanding\n");
+    assert_eq!(sandbox.read("run/classes.txt"), b"left\nright\n");
 
-    let found = sandbox.loupe("predict run --raw bars/standing/3.pgm --json").succeeds();
+    let found = sandbox.loupe("predict run --raw bars/right/3.pgm --json").succeeds();
     let found: Value = serde_json::from_str(&found).unwrap();
-    assert_eq!((&found[0]["class"], &found[0]["label"]), (&1.into(), &"standing".into()));
-    let text =
-        sandbox.loupe("predict run --raw bars/lying/3.pgm bars/standing/3.pgm -q").succeeds();
+    assert_eq!((&found[0]["class"], &found[0]["label"]), (&1.into(), &"right".into()));
+    let text = sandbox.loupe("predict run --raw bars/left/3.pgm bars/right/3.pgm -q").succeeds();
     let lines: Vec<Vec<&str>> =
         text.lines().map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!((lines[0][1], lines[1][1]), ("lying", "standing"), "{text}");
+    assert_eq!((lines[0][1], lines[1][1]), ("left", "right"), "{text}");
 }
 
 #[test]

@@ -19,6 +19,7 @@ fn without_arguments_it_is_the_tutorials_run() {
     );
     for (epoch, line) in (1..).zip(&lines[1..4]) {
         assert!(line.starts_with(&format!("epoch {epoch}/3  mean loss 0.")), "{stdout}");
+        assert!(line.contains(" %  test "), "{stdout}");
         assert!(line.ends_with(" µs/step"), "{stdout}");
     }
     let scores = scores(&stdout);
@@ -26,7 +27,7 @@ fn without_arguments_it_is_the_tutorials_run() {
     assert_score(&scores[0], "batch statistics", TEST_ITEMS);
     assert_score(&scores[1], "running statistics", TEST_ITEMS);
     assert_eq!(lines[6], "wrote runs/cnn-1");
-    assert_eq!(sandbox.list("runs/cnn-1"), ["network.toml", "weights.safetensors"]);
+    sandbox.assert_run("runs/cnn-1", &[]);
 }
 
 #[test]
@@ -79,7 +80,7 @@ fn a_folder_with_a_run_is_not_written() {
     let parts = ["a/b/run: the folder holds a run already", "--out"];
     sandbox.loupe("train --epochs 2 --model mlp --out a/b/run").fails(1, &parts);
     assert_eq!(files.each_ref().map(|file| sandbox.read(file)), before);
-    assert_eq!(sandbox.list("a/b/run"), ["network.toml", "weights.safetensors"]);
+    sandbox.assert_run("a/b/run", &[]);
 }
 
 #[test]
@@ -88,7 +89,7 @@ fn other_files_in_the_folder_do_not_matter() {
     fs::create_dir(sandbox.path("run")).unwrap();
     sandbox.write("run/notes.txt", "mine");
     sandbox.loupe("train --epochs 1 --out run").succeeds();
-    assert_eq!(sandbox.list("run"), ["network.toml", "notes.txt", "weights.safetensors"]);
+    sandbox.assert_run("run", &["notes.txt"]);
 }
 
 #[test]

@@ -72,11 +72,16 @@ fn page(command: &Command) -> io::Result<Vec<u8>> {
 }
 
 /// The variables that the program reads.
-const ENVIRONMENT: [(&str, &str); 3] = [
+const ENVIRONMENT: [(&str, &str); 5] = [
     (
         "LOUPE_ISA",
         "The CPU instructions: portable, avx2 or avx512. The default is the best that the CPU has.",
     ),
     ("NO_COLOR", "If set, help and messages have no colours."),
+    ("HTTPS_PROXY, HTTP_PROXY, NO_PROXY", "By which proxy `loupe data fetch` reaches servers."),
+    (
+        "SSL_CERT_FILE",
+        "The certificates that `loupe data fetch` trusts, as PEM; the default is Mozilla's list.",
+    ),
     ("XDG_CACHE_HOME", "Where unpacked data sets are kept, in loupe; the default is ~/.cache."),
 ];

@@ -1,11 +1,10 @@
 //! `loupe predict`
 
-use crate::args::{Statistics, ThreadArguments, at_least_one};
+use crate::args::{Statistics, ThreadArguments, TrainedArguments, at_least_one};
 use crate::data;
 use crate::draw;
 use crate::inputs::{Input, Preparation};
 use crate::output::Output;
-use crate::trained::Trained;
 use anyhow::{Result, bail};
 use clap::Args;
 use loupe_engine::Context;
@@ -19,17 +18,12 @@ const WIDTH: usize = 80;
 
 #[derive(Debug, Args)]
 pub(crate) struct PredictArguments {
-    /// A folder that `train` has written, or a safetensors file with PyTorch's names
-    #[arg(value_name = "RUN")]
-    pub(crate) run: PathBuf,
+    #[command(flatten)]
+    pub(crate) trained: TrainedArguments,
 
     /// Pictures (PNG, JPEG, PGM, PPM, PBM) and IDX files of images, plain or .gz; - is standard input
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,
-
-    /// cnn, mlp, or a network file (.toml or .json) [default: the network of the folder]
-    #[arg(long, value_name = "NAME|FILE")]
-    pub(crate) model: Option<String>,
 
     /// Only resize pictures; do not find the ink, invert it and centre it as in MNIST
     #[arg(long)]
@@ -62,12 +56,12 @@ pub(crate) struct PredictArguments {
 
 pub(crate) fn run(arguments: &PredictArguments, mut output: Output) -> Result<()> {
     let cx = data::context(&arguments.threads)?;
-    let trained = Trained::open(&arguments.run, arguments.model.as_deref())?;
+    let trained = arguments.trained.open()?;
     let network = &trained.network;
     let Some(size) = data::picture_size(network.spec()) else {
         bail!(
             "{}: the network takes inputs of {:?}; expected [1, height, width], which a picture is",
-            arguments.run.display(),
+            arguments.trained.run.display(),
             network.spec().input
         );
     };
@@ -86,7 +80,7 @@ pub(crate) fn run(arguments: &PredictArguments, mut output: Output) -> Result<()
     }
     let by = if network.has_batch_norm() { format!(" by {normalization}") } else { String::new() };
     let [what, meaning] = what(network);
-    output.note(format_args!("{}: {what}{by}, {meaning}", arguments.run.display()));
+    output.note(format_args!("{}: {what}{by}, {meaning}", arguments.trained.run.display()));
     if let Some(why) = why {
         output.note(format_args!("not by batch statistics: {why}"));
     }

@@ -49,6 +49,17 @@ impl Sandbox {
         names
     }
 
+    /// Asserts that a folder holds the files of a run on digits, and these.
+    #[track_caller]
+    pub(crate) fn assert_run(&self, run: &str, others: &[&str]) {
+        let (events, rest): (Vec<String>, Vec<String>) =
+            self.list(run).into_iter().partition(|name| name.starts_with("events.out.tfevents."));
+        assert_eq!(events.len(), 1, "{events:?}");
+        let mut expected = [&RUN_FILES, others].concat();
+        expected.sort_unstable();
+        assert_eq!(rest, expected);
+    }
+
     /// A run with these arguments, which are separated by spaces.
     pub(crate) fn loupe(&self, arguments: &str) -> Run {
         let mut command = Command::new(env!("CARGO_BIN_EXE_loupe"));
@@ -173,4 +184,45 @@ pub(crate) fn assert_score((mode, score): &(String, String), expected_mode: &str
     assert_eq!(printed_items, items.to_string());
     assert!(correct <= items);
     assert_eq!(ratio, format!("{:.4}", correct as f64 / items as f64));
+}
+
+/// Names of the files of a run on digits, sorted, without TensorBoard's.
+pub(crate) const RUN_FILES: [&str; 15] = [
+    "checkpoint.safetensors",
+    "config.toml",
+    "confusion.png",
+    "confusion.svg",
+    "environment.json",
+    "loss.png",
+    "loss.svg",
+    "metrics.csv",
+    "metrics.jsonl",
+    "mistakes.png",
+    "mistakes.svg",
+    "network.toml",
+    "report.html",
+    "steps.csv",
+    "weights.safetensors",
+];
+
+/// Asserts that the logs of two runs say the same, but for the time.
+#[track_caller]
+pub(crate) fn assert_log_equal(sandbox: &Sandbox, a: &str, b: &str) {
+    let steps = |run: &str| sandbox.read(&format!("{run}/steps.csv"));
+    assert!(steps(a) == steps(b), "steps.csv");
+    let timeless = |run: &str| {
+        let text = String::from_utf8(sandbox.read(&format!("{run}/metrics.csv"))).unwrap();
+        let cells = |line: &str| {
+            let mut cells: Vec<String> = line.split(',').map(str::to_owned).collect();
+            cells.remove(2);
+            cells
+        };
+        text.lines().map(cells).collect::<Vec<_>>()
+    };
+    assert_eq!(timeless(a), timeless(b));
+    let lines = |run: &str| {
+        let text = String::from_utf8(sandbox.read(&format!("{run}/metrics.jsonl"))).unwrap();
+        text.lines().filter(|line| !line.contains("seconds")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(lines(a), lines(b));
 }

@@ -6,6 +6,7 @@ mod show;
 use crate::args::{CommonArguments, at_least_one};
 use crate::data;
 use crate::kernel::{self, Choice};
+use crate::new_file::NewFile;
 use crate::output::Output;
 use crate::picked::{PickArguments, Picked};
 use crate::screen::Screen;
@@ -48,6 +49,10 @@ pub(crate) struct ConvolveArguments {
     #[arg(long, value_name = "FILE.png")]
     pub(crate) out: Option<PathBuf>,
 
+    /// Replace the PNG file if there is one
+    #[arg(long, requires = "out")]
+    pub(crate) force: bool,
+
     /// Write JSON instead of pictures
     #[arg(long)]
     pub(crate) json: bool,
@@ -62,7 +67,7 @@ pub(crate) fn run(arguments: &ConvolveArguments, mut output: Output) -> Result<(
         return output.finish();
     }
     if let Some(out) = &arguments.out {
-        check_out(out, arguments.pick.picture.as_deref())?;
+        check_out(out, arguments)?;
     }
     let cx = data::context(&arguments.common.threads)?;
     let kernels = arguments.kernel.iter().map(|choice| choice.kernel(arguments.size));
@@ -94,14 +99,15 @@ pub(crate) fn run(arguments: &ConvolveArguments, mut output: Output) -> Result<(
 }
 
 /// Whether a PNG file may be written here.
-fn check_out(out: &Path, picture: Option<&Path>) -> Result<()> {
+fn check_out(out: &Path, arguments: &ConvolveArguments) -> Result<()> {
     let shown = out.display();
     if !out.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("png")) {
         bail!("{shown}: expected a name that ends in .png");
     }
-    let same = |picture: &Path| matches!((out.canonicalize(), picture.canonicalize()), (Ok(a), Ok(b)) if a == b);
-    if picture.is_some_and(same) {
+    let place = |file: &Path| file.canonicalize().ok();
+    let same = |picture: &PathBuf| out.exists() && place(out) == place(picture);
+    if arguments.pick.picture.as_ref().is_some_and(same) {
         bail!("{shown}: that is the picture itself; name another file with --out");
     }
-    Ok(())
+    NewFile { out: out.to_owned(), force: arguments.force }.check()
 }

@@ -1,14 +1,12 @@
 //! `loupe data fetch`
 
+use super::progress::Progress;
 use crate::args::seconds;
-use crate::fetch::{
-    Client, MirrorFailure, Observer, Outcome, certificates, fetch, is_right, is_url,
-};
+use crate::fetch::{Client, MirrorFailure, Outcome, certificates, fetch, is_right, is_url};
 use crate::known::{FASHION_MNIST, KMNIST, KnownFile, KnownSet, MNIST, file_sha256};
 use crate::output::Output;
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use loupe_model::data::IdxFile;
 use loupe_model::write_atomically;
 use serde_json::json;
@@ -96,7 +94,7 @@ pub(crate) fn run(arguments: &FetchArguments, mut output: Output) -> Result<()> 
     for (name, known) in &missing {
         let mut progress = Progress::new(name, known, arguments.json, &mut output);
         let outcome: Outcome = fetch(&client, &mirrors, &folder, name, known, &mut progress)?;
-        progress.bar.finish_and_clear();
+        progress.finish();
         match outcome {
             Ok(url) => {
                 if !arguments.json {
@@ -212,48 +210,6 @@ fn not_to_be_had(set: &KnownSet, folder: &Path, name: &str, failures: &[MirrorFa
         let _ = write!(message, "\n  {}  {name}.gz", known.packed);
     }
     message
-}
-
-/// The progress bar of a file, and a line for each mirror that fails while others are left.
-struct Progress<'a> {
-    bar: ProgressBar,
-    output: Option<&'a mut Output>,
-}
-
-impl<'a> Progress<'a> {
-    fn new(name: &str, known: &KnownFile, json: bool, output: &'a mut Output) -> Progress<'a> {
-        let style = ProgressStyle::with_template(
-            "{prefix} [{bar:30}] {bytes} of {total_bytes}  {bytes_per_sec}  {eta} left",
-        )
-        .expect("the template is valid")
-        .progress_chars("=> ");
-        // Hidden where standard error is no terminal.
-        let target = match output.quiet() {
-            true => ProgressDrawTarget::hidden(),
-            false => ProgressDrawTarget::stderr_with_hz(10),
-        };
-        let bar = ProgressBar::with_draw_target(Some(known.packed_bytes), target);
-        bar.set_style(style);
-        bar.set_prefix(name.to_owned());
-        Progress { bar, output: (!json).then_some(output) }
-    }
-}
-
-impl Observer for Progress<'_> {
-    fn received(&mut self, bytes: u64, of: Option<u64>) {
-        if let Some(of) = of {
-            self.bar.set_length(of);
-        }
-        self.bar.set_position(bytes);
-    }
-
-    fn failed(&mut self, failure: &MirrorFailure, more: bool) {
-        if let Some(output) = &mut self.output
-            && more
-        {
-            self.bar.suspend(|| output.note(format_args!("  {failure}; trying the next mirror")));
-        }
-    }
 }
 
 #[cfg(test)]

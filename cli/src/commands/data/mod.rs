@@ -3,6 +3,7 @@
 mod contents;
 mod fetch;
 mod info;
+mod progress;
 mod report;
 mod samples;
 mod verify;

@@ -7,7 +7,7 @@ mod view;
 mod walk;
 mod words;
 
-use crate::args::{CommonArguments, Statistics};
+use crate::args::{CommonArguments, Statistics, TrainedArguments};
 use crate::data;
 use crate::output::Output;
 use crate::picked::{PickArguments, Picked};
@@ -17,18 +17,14 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use folder::Folder;
 use loupe_model::data::Grey;
-use loupe_model::{Error, Network, NetworkSpec, Normalization, SpecError, trace};
+use loupe_model::{Error, NetworkSpec, Normalization, SpecError, trace};
 use std::path::{Path, PathBuf};
 use view::View;
 
 #[derive(Debug, Args)]
 pub(crate) struct InspectArguments {
-    /// A folder that `train` has written, or a safetensors file with PyTorch's names
-    pub(crate) run: PathBuf,
-
-    /// cnn, mlp, or a network file (.toml or .json) [default: the network of the folder]
-    #[arg(long, value_name = "NAME|FILE")]
-    pub(crate) model: Option<String>,
+    #[command(flatten)]
+    pub(crate) trained: TrainedArguments,
 
     #[command(flatten)]
     pub(crate) pick: PickArguments,
@@ -56,29 +52,33 @@ pub(crate) struct InspectArguments {
 
 pub(crate) fn run(arguments: &InspectArguments, mut output: Output) -> Result<()> {
     let cx = data::context(&arguments.common.threads)?;
-    let Trained { name, network, classes, statistics } =
-        Trained::open(&arguments.run, arguments.model.as_deref())?;
-    let mut picked =
-        Picked::open(&arguments.pick, &arguments.common, data::picture_size(network.spec()))?;
+    let Trained { name, network, classes, statistics } = arguments.trained.open()?;
+    let size = data::picture_size(network.spec());
+    let mut picked = Picked::open(&arguments.pick, &arguments.common, size)?;
     if arguments.pick.picture.is_some() {
         picked.picture = fitted(&picked, network.spec(), arguments.raw)?;
     }
     check_fit(&picked, network.spec())?;
     let inputs = picked.values();
-    let (normalization, trace) = match arguments.statistics.map(Into::into).or(statistics) {
-        Some(normalization) => {
-            (normalization, trace::trace(&cx, &network, &inputs, normalization)?)
-        }
-        None => trace_by_default(&cx, &network, &inputs)?,
+    let trace = |normalization| trace::trace(&cx, &network, &inputs, normalization);
+    let trace = match arguments.statistics.map(Into::into).or(statistics) {
+        Some(normalization) => trace(normalization)?,
+        None => match trace(Normalization::BatchStatistics) {
+            // Of one value per channel these say nothing.
+            Err(Error::Spec(SpecError::OneValuePerChannel { .. })) => {
+                trace(Normalization::RunningStatistics)?
+            }
+            trace => trace?,
+        },
     };
     let classes = classes.unwrap_or_else(|| picked.classes.clone());
-    let view = View::new(&cx, &name, &network, &picked, classes, &trace, normalization)?;
+    let view = View::new(&cx, &name, &network, &picked, classes, &trace)?;
     // Found out before anything is printed.
     let pictures = (!arguments.json || arguments.out.is_some())
         .then(|| {
             let path = match &arguments.out {
                 Some(out) => out.clone(),
-                None => default_folder(&arguments.run, &picked.short),
+                None => default_folder(&arguments.trained.run, &picked.short),
             };
             let pictures = pictures::all(&view);
             let names = pictures.iter().map(|(name, _)| name.clone()).collect();
@@ -104,30 +104,13 @@ pub(crate) fn run(arguments: &InspectArguments, mut output: Output) -> Result<()
     output.finish()
 }
 
-/// By the picture's own statistics, or by the running ones where these say nothing: of one value per channel.
-fn trace_by_default(
-    cx: &loupe_engine::Context,
-    network: &Network,
-    inputs: &[f32],
-) -> Result<(Normalization, trace::Trace)> {
-    let batch = Normalization::BatchStatistics;
-    match trace::trace(cx, network, inputs, batch) {
-        Err(Error::Spec(SpecError::OneValuePerChannel { .. })) => {
-            let running = Normalization::RunningStatistics;
-            Ok((running, trace::trace(cx, network, inputs, running)?))
-        }
-        trace => Ok((batch, trace?)),
-    }
-}
-
 /// The picture of a file in the size that the network takes.
 fn fitted(picked: &Picked, spec: &NetworkSpec, raw: bool) -> Result<Grey> {
-    let (height, width) = match spec.input[..] {
-        [1, height, width] | [height, width] => (height, width),
-        _ => bail!(
-            "the network takes inputs of {:?}; expected [1, height, width] to show it a picture file",
+    let Some([height, width]) = data::picture_size(spec) else {
+        bail!(
+            "the network takes inputs of {:?}; expected [1, height, width], which a picture is",
             spec.input
-        ),
+        );
     };
     if raw {
         return Ok(picked.picture.resized(height, width));

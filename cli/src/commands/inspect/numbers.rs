@@ -1,25 +1,29 @@
 //! What there is to see, as JSON.
 
 use super::view::{Seen, View};
+use loupe_model::Normalization;
 use loupe_model::trace::Range;
 use serde_json::{Value, json};
 
 pub(super) fn all(view: &View<'_>) -> Value {
+    let statistics = match view.trace.normalization {
+        Normalization::BatchStatistics => "batch",
+        Normalization::RunningStatistics => "running",
+    };
     json!({
         "model": view.model,
         "picture": view.picked.name,
-        "class": view.picked.label.map(|label| view.class(label)),
-        "statistics": view.network.has_batch_norm().then(|| view.normalization.to_string()),
+        "true_class": view.picked.label,
+        "class": view.winner,
+        "label": view.class(view.winner),
+        "probabilities": view.scores,
+        "statistics": view.network.has_batch_norm().then_some(statistics),
         "input": {
             "shape": view.network.spec().input,
             "range": Range::of(&view.trace.inputs),
             "values": view.trace.inputs,
         },
         "layers": view.layers().map(|seen| layer(view, &seen)).collect::<Vec<_>>(),
-        "scores": (0..view.scores.len())
-            .map(|class| json!({ "class": view.class(class), "score": view.scores[class] }))
-            .collect::<Vec<_>>(),
-        "winner": view.class(view.winner),
         "gradient": { "range": Range::of(&view.gradient), "values": view.gradient },
     })
 }

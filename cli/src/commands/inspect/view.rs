@@ -4,7 +4,7 @@ use crate::picked::Picked;
 use anyhow::Result;
 use loupe_engine::Context;
 use loupe_model::trace::{LayerTrace, Trace};
-use loupe_model::{Layer, Network, Normalization, probabilities};
+use loupe_model::{Layer, Network, probabilities};
 
 /// A network that has looked at one picture.
 #[derive(Debug)]
@@ -12,7 +12,6 @@ pub(super) struct View<'a> {
     pub(super) model: &'a str,
     pub(super) network: &'a Network,
     pub(super) picked: &'a Picked,
-    pub(super) normalization: Normalization,
     pub(super) trace: &'a Trace,
     /// From 0 to 1 for each class.
     pub(super) scores: Vec<f32>,
@@ -34,7 +33,6 @@ impl<'a> View<'a> {
         picked: &'a Picked,
         classes: Vec<String>,
         trace: &'a Trace,
-        normalization: Normalization,
     ) -> Result<View<'a>> {
         let mut scores = trace.output().to_vec();
         let mut winner = 0;
@@ -51,18 +49,7 @@ impl<'a> View<'a> {
         let gradients = trace.backward_through(cx, network, through, &class)?;
         let gradient = gradients.values.into_iter().next().expect("by the inputs");
         let influence = gradient.iter().zip(&trace.inputs).map(|(g, x)| (g * x).abs()).collect();
-        Ok(View {
-            model,
-            network,
-            picked,
-            normalization,
-            trace,
-            scores,
-            winner,
-            gradient,
-            influence,
-            classes,
-        })
+        Ok(View { model, network, picked, trace, scores, winner, gradient, influence, classes })
     }
 
     /// The layers in order, with what reaches them and what they make of it.

@@ -19,7 +19,7 @@ const VALUES: usize = 16;
 
 pub(super) fn print(output: &mut Output, view: &View<'_>, screen: Screen) {
     let by = match view.network.has_batch_norm() {
-        true => format!(", normalised by {}", view.normalization),
+        true => format!(", normalised by {}", view.trace.normalization),
         false => String::new(),
     };
     output.note(format_args!("{} looks at {}{by}\n", view.model, view.title()));
@@ -40,7 +40,7 @@ fn layer(output: &mut Output, view: &View<'_>, seen: &Seen<'_>, screen: Screen) 
     let Seen { index, layer, after, .. } = seen;
     let found = range(&Range::of(&after.output));
     output.line(format_args!("\n{index} {layer}: {}, {found}", times(&after.shape)));
-    for line in wrapped(&words::about(seen, view.normalization), "  ", screen.width) {
+    for line in wrapped(&words::about(seen, view.trace.normalization), "  ", screen.width) {
         output.note(format_args!("{line}"));
     }
     if let Some(statistics) = &after.statistics {

@@ -55,12 +55,9 @@ pub(super) fn write_all(
     let mistakes = shown.and_then(|(of, judged)| mistakes_picture(of, judged, &data.test));
     let pictures =
         [(LOSS, Some(&loss)), (CONFUSION, confusion.as_ref()), (MISTAKES, mistakes.as_ref())];
-    for (file, drawing) in pictures {
-        let Some(drawing) = drawing else { continue };
-        let path = |extension: &str| session.folder().path().join(file).with_extension(extension);
-        write(&path("svg"), drawing.to_svg().as_bytes())?;
-        write(&path("png"), &drawing.to_rgb(1).to_png())?;
-    }
+    let pictures: Vec<(&str, &Drawing)> =
+        pictures.into_iter().filter_map(|(file, drawing)| Some((file, drawing?))).collect();
+    write_pictures(session, &pictures)?;
 
     let subtitle = subtitle(session, name, recipe, &data.training);
     let configuration = recipe.to_toml();
@@ -69,7 +66,7 @@ pub(super) fn write_all(
         title: &session.folder().path().display().to_string(),
         subtitle: &subtitle,
         scores: scores.iter().filter_map(score_row).collect(),
-        numbers: numbers(session, shown.map(|(_, judged)| judged), recipe),
+        numbers: numbers(session, shown.map(|(_, judged)| judged)),
         notes: best.into_iter().chain(hint).collect(),
         loss_chart: Some(&loss),
         epochs: epoch_rows(session, data.training.len()),
@@ -81,6 +78,25 @@ pub(super) fn write_all(
         environment: environment_rows(session)?,
     };
     write(&session.folder().path().join(REPORT), html(&report).as_bytes())
+}
+
+/// Writes each drawing as SVG and PNG; on threads of their own where the run has several, for painting takes a
+/// tenth of a second.
+fn write_pictures(session: &Session<'_>, pictures: &[(&str, &Drawing)]) -> Result<()> {
+    let folder = session.folder().path();
+    let write_picture = |&(file, drawing): &(&str, &Drawing)| {
+        let path = folder.join(file);
+        write(&path.with_extension("svg"), drawing.to_svg().as_bytes())?;
+        write(&path.with_extension("png"), &drawing.to_rgb(1).to_png())
+    };
+    if session.training().trainer().context().threads().count() == 1 {
+        return pictures.iter().try_for_each(write_picture);
+    }
+    std::thread::scope(|scope| {
+        let spawn = |picture| scope.spawn(move || write_picture(picture));
+        let written: Vec<_> = pictures.iter().map(spawn).collect();
+        written.into_iter().try_for_each(|picture| picture.join().expect("painting does not panic"))
+    })
 }
 
 /// The network by each way of normalising.
@@ -126,10 +142,10 @@ fn loss_picture(session: &Session<'_>, name: &str, judge: &str) -> Drawing {
         Curve { name, points: points.collect() }
     };
     let both = history.epochs().iter().any(|epoch| epoch.batch_statistics.is_some());
-    let running = if both { format!("{judge}, running statistics") } else { judge.to_owned() };
+    let running = if both { format!("{judge} (running)") } else { judge.to_owned() };
     let accuracies = [
         curve("training".to_owned(), |epoch| Some(epoch.training)),
-        curve(format!("{judge}, batch statistics"), |epoch| epoch.batch_statistics),
+        curve(format!("{judge} (batch)"), |epoch| epoch.batch_statistics),
         curve(running, |epoch| epoch.running_statistics),
     ];
     let accuracies: Vec<Curve> =
@@ -182,8 +198,9 @@ fn mistakes_picture(judgement: &Judgement, judged: &Judged, test: &Dataset) -> O
 fn subtitle(session: &Session<'_>, name: &str, recipe: &Recipe, data: &Dataset) -> String {
     let training = session.training();
     format!(
-        "{name}, {} parameters, trained on {} items of {} in batches of {}: {}",
+        "{name}, {} parameters, trained with {} on {} items of {} in batches of {}: {}",
         Thousands(training.network().parameter_count()),
+        loss_name(recipe.loss),
         Thousands(data.len()),
         recipe.data.display(),
         recipe.batch_size,
@@ -201,19 +218,14 @@ fn score_row(score: &ModeScore) -> Option<ScoreRow<'static>> {
     Some(ScoreRow { mode, correct, items })
 }
 
-fn numbers(
-    session: &Session<'_>,
-    shown: Option<&Judged>,
-    recipe: &Recipe,
-) -> Vec<(&'static str, String)> {
+fn numbers(session: &Session<'_>, shown: Option<&Judged>) -> Vec<(&'static str, String)> {
     let epochs = session.training().history().epochs();
     let training = epochs.last().map(|epoch| ("training loss", format!("{:.4}", epoch.mean_loss)));
     let test = shown.map(|judged| ("test loss", format!("{:.4}", judged.mean_loss)));
     let time = ("training time", format!("{:.2} s", session.seconds()));
     let speed = session.speed().filter(|_| !epochs.is_empty());
     let speed = speed.map(|speed| ("images per second", Thousands(speed as usize).to_string()));
-    let loss = ("loss", loss_name(recipe.loss).to_owned());
-    training.into_iter().chain(test).chain([time]).chain(speed).chain([loss]).collect()
+    training.into_iter().chain(test).chain([time]).chain(speed).collect()
 }
 
 fn epoch_rows(session: &Session<'_>, items: usize) -> Vec<EpochRow> {

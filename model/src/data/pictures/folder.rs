@@ -73,21 +73,6 @@ pub fn open_folder(
     Ok(Dataset::checked(images.into(), labels.into(), size, names))
 }
 
-/// The files of all classes with their labels, each class spread evenly over all places: file i of n lies at
-/// (i + 1/2) / n.
-fn mixed(files: &[Vec<PathBuf>]) -> Vec<(u8, &Path)> {
-    let mut placed = Vec::new();
-    for (label, files) in (0..=u8::MAX).zip(files) {
-        let n = files.len() as u128;
-        placed.extend(files.iter().zip(0..).map(|(file, i)| ((2 * i + 1, n), label, &**file)));
-    }
-    // Fractions by their products; equal ones by class.
-    placed.sort_by(|((a, n), a_label, _), ((b, m), b_label, _)| {
-        (a * m).cmp(&(b * n)).then(a_label.cmp(b_label))
-    });
-    placed.into_iter().map(|(_, label, file)| (label, file)).collect()
-}
-
 /// Everything that keeps [`open_folder`] from opening both halves, but for sizes: each file that cannot be
 /// read as a picture, or what is wrong with the folders.
 pub fn folder_faults(folder: &Path) -> Vec<DataError> {
@@ -103,6 +88,21 @@ pub fn folder_faults(folder: &Path) -> Vec<DataError> {
         }
     }
     faults
+}
+
+/// The files of all classes with their labels, each class spread evenly over all places: file i of n lies at
+/// (i + 1/2) / n.
+fn mixed(files: &[Vec<PathBuf>]) -> Vec<(u8, &Path)> {
+    let mut placed = Vec::new();
+    for (label, files) in (0..=u8::MAX).zip(files) {
+        let n = files.len() as u128;
+        placed.extend(files.iter().zip(0..).map(|(file, i)| ((2 * i + 1, n), label, &**file)));
+    }
+    // Fractions by their products; equal ones by class.
+    placed.sort_by(|((a, n), a_label, _), ((b, m), b_label, _)| {
+        (a * m).cmp(&(b * n)).then(a_label.cmp(b_label))
+    });
+    placed.into_iter().map(|(_, label, file)| (label, file)).collect()
 }
 
 /// Whether `folder` has sub-folders that are not hidden.

@@ -1,0 +1,158 @@
+//! Trainings that are interrupted and go on, and what a run folder holds then.
+
+mod support;
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Command, Stdio};
+use support::{Sandbox, assert_log_equal};
+
+const FILES: [&str; 4] =
+    ["weights.safetensors", "best.safetensors", "checkpoint.safetensors", "config.toml"];
+
+/// Asserts that both runs have come to the same, byte by byte.
+#[track_caller]
+fn assert_same_runs(sandbox: &Sandbox, a: &str, b: &str) {
+    for file in FILES {
+        let [a, b] = [a, b].map(|run| format!("{run}/{file}"));
+        assert_eq!(sandbox.has(&a), sandbox.has(&b), "{file}");
+        if sandbox.has(&a) {
+            assert!(sandbox.read(&a) == sandbox.read(&b), "{file}");
+        }
+    }
+    assert_log_equal(sandbox, a, b);
+}
+
+/// Options of trainings in which everything is at work that has a state.
+const OPTIONS: [&str; 3] = [
+    "",
+    "--batch-size 7 --shuffle --lr 0.01 --validation 0.25",
+    "--optimizer sgd --momentum 0.9 --lr 0.1 --batch-size 16 --shuffle --shift 2 --rotate 10 --seed 5",
+];
+
+#[test]
+fn more_epochs_are_those_of_one_training() {
+    let sandbox = Sandbox::new();
+    for (i, options) in OPTIONS.iter().enumerate() {
+        sandbox.loupe(&format!("train {options} --epochs 5 --out whole{i}")).succeeds();
+        sandbox.loupe(&format!("train {options} --epochs 2 --out parts{i}")).succeeds();
+        let run = format!("parts{i}");
+        for epochs in [3, 5] {
+            let stdout =
+                sandbox.loupe(&format!("train --resume {run} --epochs {epochs}")).succeeds();
+            assert!(stdout.lines().next().unwrap().contains("; goes on after epoch "), "{stdout}");
+            assert!(stdout.ends_with(&format!("wrote {run}\n")), "{stdout}");
+        }
+        assert_same_runs(&sandbox, &format!("whole{i}"), &run);
+    }
+}
+
+#[test]
+fn time_that_is_up_stops_between_steps() {
+    let sandbox = Sandbox::new();
+    let stdout = sandbox.loupe("train --epochs 1000000 --max-seconds 0.2 --out run").succeeds();
+    let line = stdout.lines().find(|line| line.starts_with("stopped after ")).unwrap();
+    assert!(line.ends_with("; go on with: loupe train --resume run"), "{stdout}");
+    assert!(stdout.contains("\nbatch statistics "), "what has been learnt is scored: {stdout}");
+    let epochs = epochs_of(&sandbox, "run") + 2;
+    sandbox.loupe(&format!("train --resume run --epochs {epochs}")).succeeds();
+    sandbox.loupe(&format!("train --epochs {epochs} --out whole")).succeeds();
+    assert_same_runs(&sandbox, "whole", "run");
+}
+
+/// Epochs that are over, by the log.
+fn epochs_of(sandbox: &Sandbox, run: &str) -> usize {
+    let metrics = String::from_utf8(sandbox.read(&format!("{run}/metrics.csv"))).unwrap();
+    metrics.lines().count() - 1
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_finishes_the_step_and_saves() {
+    let sandbox = Sandbox::new();
+    for (i, signal) in ["INT", "TERM"].into_iter().enumerate() {
+        let run = format!("run{i}");
+        let mut child = Command::new(env!("CARGO_BIN_EXE_loupe"))
+            .args(["train", "--epochs", "1000000", "--out", &run])
+            .current_dir(sandbox.path("."))
+            .env_remove("LOUPE_ISA")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut text = String::new();
+        while !text.contains("epoch 2/") {
+            assert_ne!(stdout.read_line(&mut text).unwrap(), 0, "it ended by itself: {text}");
+        }
+        let kill =
+            Command::new("kill").args([format!("-{signal}"), child.id().to_string()]).status();
+        assert!(kill.unwrap().success());
+        stdout.read_to_string(&mut text).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{text}");
+        let last = text.lines().last().unwrap();
+        assert!(last.starts_with("interrupted after "), "{text}");
+        assert!(last.ends_with(&format!("; go on with: loupe train --resume {run}")), "{text}");
+
+        let epochs = epochs_of(&sandbox, &run) + 1;
+        sandbox.loupe(&format!("eval {run}")).succeeds();
+        sandbox.loupe(&format!("train --resume {run} --epochs {epochs}")).succeeds();
+        let whole = format!("whole{i}");
+        sandbox.loupe(&format!("train --epochs {epochs} --out {whole}")).succeeds();
+        assert_same_runs(&sandbox, &whole, &run);
+    }
+}
+
+#[test]
+fn what_cannot_go_on_is_refused() {
+    let sandbox = Sandbox::new();
+    sandbox.loupe("train --epochs 1 --out run").succeeds();
+    let parts = ["run: all 1 epochs are over", "--epochs"];
+    sandbox.loupe("train --resume run").fails(1, &parts);
+    let parts = ["nowhere/checkpoint.safetensors: cannot read", "the checkpoint of a training"];
+    sandbox.loupe("train --resume nowhere").fails(1, &parts);
+    let parts = ["'--resume <RUN>' cannot be used with", "--lr"];
+    sandbox.loupe("train --resume run --lr 0.1").fails(2, &parts);
+
+    let checkpoint = sandbox.read("run/checkpoint.safetensors");
+    sandbox.write("run/checkpoint.safetensors", &checkpoint[..checkpoint.len() / 2]);
+    let parts = ["run/checkpoint.safetensors: not a safetensors file"];
+    sandbox.loupe("train --resume run --epochs 2").fails(1, &parts);
+    sandbox.write("run/checkpoint.safetensors", sandbox.read("run/weights.safetensors"));
+    let parts = ["run/checkpoint.safetensors: a safetensors file, but not a loupe checkpoint"];
+    sandbox.loupe("train --resume run --epochs 2").fails(1, &parts);
+    sandbox.write("run/checkpoint.safetensors", &checkpoint);
+
+    let config = String::from_utf8(sandbox.read("run/config.toml")).unwrap();
+    sandbox.write("run/config.toml", config.replace("lr = 0.001", "lr = 0.002"));
+    let parts =
+        ["run/checkpoint.safetensors: the checkpoint is of a training with optimizer ", "0.002"];
+    sandbox.loupe("train --resume run --epochs 2").fails(1, &parts);
+    sandbox.write("run/config.toml", config.replace("epochs", "epoch"));
+    sandbox.loupe("train --resume run --epochs 2").fails(1, &["run/config.toml", "epoch"]);
+    sandbox.write("run/config.toml", config);
+
+    // The run is as it was.
+    sandbox.loupe("train --resume run --epochs 2").succeeds();
+}
+
+#[cfg(unix)]
+#[test]
+fn a_full_disk_leaves_the_last_checkpoint() {
+    let sandbox = Sandbox::new();
+    // Files of at most 20 KiB, or 40 where the shell counts in KiB: the weights fit, a checkpoint does not.
+    let full = "trap '' XFSZ; ulimit -f 40; exec \"$0\" \"$@\"";
+    let parts = ["loupe: ", "checkpoint.safetensors: cannot write: "];
+    sandbox.loupe("train --epochs 1 --out new").through_shell(full).fails(1, &parts);
+    assert!(!sandbox.has("new"), "nothing is left of a run without a checkpoint");
+
+    sandbox.loupe("train --epochs 1 --out run").succeeds();
+    let before = sandbox.read("run/checkpoint.safetensors");
+    let files = sandbox.list("run");
+    let parts = ["cannot write: ", "run keeps the checkpoint and the weights that were saved last"];
+    sandbox.loupe("train --resume run --epochs 3").through_shell(full).fails(1, &parts);
+    assert!(sandbox.read("run/checkpoint.safetensors") == before);
+    assert_eq!(sandbox.list("run"), files, "no temporary file remains");
+    sandbox.loupe("train --resume run --epochs 3").succeeds();
+    sandbox.loupe("train --epochs 3 --out whole").succeeds();
+    assert_same_runs(&sandbox, "whole", "run");
+}
