@@ -34,7 +34,7 @@ fn without_arguments_the_tutorials_networks_are_compared() {
     assert_eq!(cells("multiply-adds forward, one image"), ["61,000", "158,800", "2.60"]);
     // Each tensor begins on a cache line.
     assert_eq!(cells("  gradients"), ["15,168", "637,760", "42.0"]);
-    assert_eq!(cells("test accuracy in the end, %").len(), 4, "two scores, a stroke, and one");
+    assert_eq!(cells("test accuracy at the end, %").len(), 4, "two scores, a stroke, and one");
     for claim in ["training got faster: cnn ", "memory got smaller: ", "accuracy rose to 98 %: "] {
         let line = lines.iter().find(|line| line.starts_with(claim));
         let line = line.unwrap_or_else(|| panic!("no {claim}\n{stdout}"));
@@ -44,7 +44,7 @@ fn without_arguments_the_tutorials_networks_are_compared() {
     assert!(stdout.contains("times less – true"), "{stdout}");
     let files = ["cnn", "compare.json", "loss.png", "loss.svg", "mlp"];
     assert_eq!(sandbox.list("runs/compare-1"), files);
-    let files = ["config.toml", "network.toml", "weights.safetensors"];
+    let files = ["config.toml", "environment.json", "network.toml", "weights.safetensors"];
     assert_eq!(sandbox.list("runs/compare-1/cnn"), files);
     let again = sandbox.loupe("compare --quiet").succeeds();
     assert!(again.starts_with(' ') && !again.contains("epoch 1/3"), "{again}");

@@ -2,6 +2,7 @@
 
 use super::entrant::{Entrant, StepTimes, judged};
 use super::table::{micros, times};
+use crate::output::Thousands;
 use loupe_model::{Normalization, Score};
 use serde_json::{Value, json};
 use std::fmt;
@@ -76,7 +77,7 @@ fn smaller([new, old]: [&str; 2], [a, b]: [usize; 2]) -> Claim {
         std::cmp::Ordering::Equal => "as much".to_owned(),
         std::cmp::Ordering::Greater => format!("{} times as much", times(1.0 / ratio)),
     };
-    let kib = |bytes: usize| format!("{:.0} KiB", bytes as f64 / 1024.0);
+    let kib = |bytes: usize| format!("{} KiB", Thousands(bytes.div_ceil(1024)));
     let measured = format!("training holds {} for {new}, {} for {old}: {words}", kib(a), kib(b));
     Claim { claim: "memory got smaller", measured, holds: Some(a < b) }
 }

@@ -162,12 +162,16 @@ impl<'d> Entrant<'d> {
         }
     }
 
-    /// Epochs done and accuracies from 0 to 1.
+    /// Epochs done and accuracies from 0 to 1, also where the training was interrupted.
     pub(super) fn accuracies(&self, judged_by: Normalization) -> Vec<(f64, f64)> {
         let point = |epoch: &Epoch| {
             Some((epoch.record.epoch as f64, judged(&epoch.scores, judged_by)?.1.ratio()))
         };
-        self.epochs.iter().filter_map(point).collect()
+        let (epochs, steps) = self.training.position();
+        let within = epochs as f64 + steps as f64 / self.training.steps_per_epoch() as f64;
+        let end = judged(&self.scores, judged_by).filter(|_| steps > 0);
+        let end = end.map(|(_, score)| (within, score.ratio()));
+        self.epochs.iter().filter_map(point).chain(end).collect()
     }
 }
 

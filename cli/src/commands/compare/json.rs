@@ -3,7 +3,6 @@
 use super::Comparison;
 use super::claims::Claim;
 use super::entrant::{Entrant, Epoch};
-use crate::environment;
 use crate::scores::ModeScore;
 use loupe_model::{Normalization, Score};
 use serde_json::{Map, Value, json};
@@ -11,7 +10,7 @@ use std::path::Path;
 
 /// All numbers. Times are in seconds, memory in bytes, accuracies from 0 to 1.
 pub(super) fn comparison(comparison: &Comparison<'_>, claims: &[Claim]) -> Value {
-    let Comparison { recipe, folder, entrants, interrupted } = comparison;
+    let Comparison { recipe, folder, entrants, interrupted, environment } = comparison;
     let training = entrants[0].training();
     let networks = entrants.iter().zip(folder.runs());
     let claims: Vec<Value> = claims.iter().map(Claim::to_json).collect();
@@ -19,7 +18,7 @@ pub(super) fn comparison(comparison: &Comparison<'_>, claims: &[Claim]) -> Value
         "folder": folder.path().display().to_string(),
         "interrupted": interrupted,
         "configuration": configuration(&recipe.to_toml()),
-        "environment": environment::of(training.trainer().context(), recipe),
+        "environment": environment,
         "training_items": training.data().len(),
         "steps_per_epoch": training.steps_per_epoch(),
         "networks": networks.map(|(entrant, run)| network(entrant, run.path())).collect::<Vec<_>>(),

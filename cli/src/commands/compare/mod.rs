@@ -11,6 +11,7 @@ mod turns;
 use crate::args::ThreadArguments;
 use crate::data;
 use crate::draw::{RunCurves, curves};
+use crate::environment;
 use crate::interrupt::{self, Interrupt};
 use crate::model::Model;
 use crate::output::Output;
@@ -22,6 +23,7 @@ use claims::Claim;
 use clap::Args;
 use entrant::Entrant;
 use folder::Folder;
+use serde_json::Value;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -52,6 +54,7 @@ struct Comparison<'d> {
     folder: Folder,
     entrants: Vec<Entrant<'d>>,
     interrupted: bool,
+    environment: Value,
 }
 
 pub(crate) fn run(arguments: &CompareArguments, output: Output) -> Result<ExitCode> {
@@ -77,7 +80,8 @@ pub(crate) fn run(arguments: &CompareArguments, output: Output) -> Result<ExitCo
         |name: &String| Recipe { network: NetworkChoice::Named(name.clone()), ..recipe.clone() };
     let recipes: Vec<Recipe> = arguments.networks.iter().map(of).collect();
     let folder = Folder::create(arguments.out.as_deref(), &models)?;
-    let mut comparison = Comparison { recipe, folder, entrants, interrupted: false };
+    let environment = environment::of(&cx, &recipe);
+    let mut comparison = Comparison { recipe, folder, entrants, interrupted: false, environment };
     let done = comparison.begin(&recipes).and_then(|()| {
         comparison.train(&interrupt, &mut output)?;
         comparison.write(arguments.json, &mut output)
@@ -125,6 +129,8 @@ impl Comparison<'_> {
         self.folder.runs().iter().zip(&self.entrants).zip(recipes).try_for_each(
             |((folder, entrant), recipe)| {
                 folder.write_classes(entrant.training().data())?;
+                let environment = format!("{:#}\n", self.environment);
+                write(&folder.environment(), environment.as_bytes())?;
                 write(&folder.config(), recipe.to_toml().as_bytes())
             },
         )

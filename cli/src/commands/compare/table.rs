@@ -69,7 +69,7 @@ fn rows(entrants: &[Entrant<'_>]) -> Vec<Row> {
         rows.push(scores(label, &|e| Some(percents(&e.epochs.get(i)?.scores))));
     }
     let both = entrants.iter().any(|entrant| entrant.scores.len() > 1);
-    rows.push(scores("test accuracy in the end, %".to_owned(), &|e| Some(percents(&e.scores))));
+    rows.push(scores("test accuracy at the end, %".to_owned(), &|e| Some(percents(&e.scores))));
     if both {
         let modes = |e: &Entrant<'_>| {
             let names = e.scores.iter().map(|ModeScore { mode, .. }| {
