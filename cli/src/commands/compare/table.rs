@@ -64,7 +64,10 @@ fn rows(entrants: &[Entrant<'_>]) -> Vec<Row> {
     ];
     let epochs = entrants[0].epochs.len();
     let stride = epochs.div_ceil(EPOCHS).max(1);
-    for i in (0..epochs).filter(|i| (i + 1).is_multiple_of(stride) && i + 1 < epochs) {
+    // The end of the last epoch is the end of all, unless the next had begun.
+    let (_, begun) = entrants[0].training().position();
+    let before = if begun > 0 { epochs } else { epochs.saturating_sub(1) };
+    for i in (0..before).filter(|i| (i + 1).is_multiple_of(stride)) {
         let label = format!("test accuracy after epoch {}, %", i + 1);
         rows.push(scores(label, &|e| Some(percents(&e.epochs.get(i)?.scores))));
     }
