@@ -2,6 +2,7 @@
 //! with the command.
 
 use crate::commands::bench::BenchArguments;
+use crate::commands::compare::CompareArguments;
 use crate::commands::completions::CompletionsArguments;
 use crate::commands::convolve::ConvolveArguments;
 use crate::commands::data::DataArguments;
@@ -74,6 +75,14 @@ pub(crate) enum Command {
         Without arguments this is the tutorial's run: the convolutional network, batch size 1, 3 epochs \
         in file order, Adam on binary cross-entropy.")]
     Train(TrainArguments),
+    /// Train several networks alike and say which is faster, smaller and better
+    #[command(
+        long_about = "Train several networks alike and say which is faster, smaller and better.\n\n\
+        All see the same items in the same order, with the same seed and optimiser. They take steps by turns, \
+        each on a clock of its own, so that a disturbed machine treats all alike. Without arguments this is \
+        the tutorial's convolutional network beside the fully connected one that it replaced."
+    )]
+    Compare(CompareArguments),
     /// Score a trained network by both normalisation modes, class by class
     Eval(EvalArguments),
     /// Find out why the two normalisation modes score differently, and mend running statistics

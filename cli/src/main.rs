@@ -5,6 +5,7 @@
 mod args;
 mod commands;
 mod data;
+mod diagnosis;
 #[allow(dead_code, unused_imports, reason = "the commands take it up one by one")]
 mod draw;
 mod environment;
@@ -29,6 +30,7 @@ mod scores;
 mod screen;
 mod similar;
 mod trained;
+mod training_data;
 
 use args::{Arguments, Command};
 use clap::Parser;
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
     let done = |result: anyhow::Result<()>| result.map(|()| ExitCode::SUCCESS);
     let result = match &arguments.command {
         Command::Train(arguments) => commands::train::run(arguments, output),
+        Command::Compare(arguments) => commands::compare::run(arguments, output),
         Command::Eval(arguments) => done(commands::eval::run(arguments, output)),
         Command::Predict(arguments) => done(commands::predict::run(arguments, output)),
         Command::Bench(arguments) => done(commands::bench::run(arguments, output)),

@@ -18,6 +18,12 @@ impl Output {
         Output { verbosity, failure: None }
     }
 
+    /// The same as with `--quiet`, for commands that write JSON.
+    pub(crate) fn without_notes(mut self) -> Output {
+        self.verbosity = Verbosity { quiet: true, verbose: false };
+        self
+    }
+
     /// Writes a line that tells of the work, unless `--quiet` was given.
     pub(crate) fn note(&mut self, line: fmt::Arguments<'_>) {
         if !self.verbosity.quiet {

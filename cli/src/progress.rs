@@ -6,7 +6,7 @@ use loupe_model::{EpochRecord, Normalization, Step};
 use std::time::{Duration, Instant};
 
 /// Between two lines where there is no bar.
-const LINE_EVERY: Duration = Duration::from_secs(10);
+pub(crate) const LINE_EVERY: Duration = Duration::from_secs(10);
 /// Between two looks at the bar.
 const DRAW_EVERY: Duration = Duration::from_millis(50);
 /// Share of the newest step in the loss and accuracy that are shown.
@@ -52,18 +52,9 @@ impl Recent {
 impl Progress {
     /// Of a training that has `epochs` epochs and `items_left` items before it.
     pub(crate) fn new(epochs: usize, items_left: usize, quiet: bool) -> Progress {
-        let style = ProgressStyle::with_template("{prefix} [{bar:12}] {wide_msg}")
-            .expect("the template is valid")
-            .progress_chars("=> ");
-        // Hidden where standard error is no terminal.
-        let target = match quiet {
-            true => ProgressDrawTarget::hidden(),
-            false => ProgressDrawTarget::stderr_with_hz(20),
-        };
-        let bar = ProgressBar::with_draw_target(Some(0), target).with_style(style);
         let now = Instant::now();
         Progress {
-            bar,
+            bar: bar(quiet),
             epochs,
             epoch_began: now,
             began: now,
@@ -135,6 +126,18 @@ impl Progress {
     }
 }
 
+/// An empty bar on standard error; hidden if that is no terminal.
+pub(crate) fn bar(quiet: bool) -> ProgressBar {
+    let style = ProgressStyle::with_template("{prefix} [{bar:12}] {wide_msg}")
+        .expect("the template is valid")
+        .progress_chars("=> ");
+    let target = match quiet {
+        true => ProgressDrawTarget::hidden(),
+        false => ProgressDrawTarget::stderr_with_hz(20),
+    };
+    ProgressBar::with_draw_target(Some(0), target).with_style(style)
+}
+
 fn position(step: &Step) -> String {
     format!("{}/{}", Thousands(step.step), Thousands(step.steps))
 }
@@ -163,7 +166,7 @@ fn epoch_line(
 }
 
 /// Seconds as people say them.
-struct Clock(f64);
+pub(crate) struct Clock(pub(crate) f64);
 
 impl std::fmt::Display for Clock {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -70,8 +70,7 @@ impl RunFolder {
         }
         let path = self.path.join(CLASSES);
         let text: String = names.iter().map(|name| format!("{name}\n")).collect();
-        write_atomically(&path, text.as_bytes())
-            .with_context(|| format!("{}: cannot write", path.display()))
+        write(&path, text.as_bytes())
     }
 
     /// The names of the classes, if the folder has them.
@@ -144,8 +143,13 @@ impl RunFolder {
     }
 }
 
+/// Writes a file of a run wholly or not at all.
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_atomically(path, bytes).with_context(|| format!("{}: cannot write", path.display()))
+}
+
 /// Makes `runs/<name>-<n>` with the first free n.
-fn first_free(name: &str) -> Result<PathBuf> {
+pub(crate) fn first_free(name: &str) -> Result<PathBuf> {
     let runs = Path::new("runs");
     fs::create_dir_all(runs).context("runs: cannot make the folder")?;
     for n in 1.. {

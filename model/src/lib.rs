@@ -44,6 +44,7 @@ mod evaluate;
 mod explain;
 mod files;
 mod loss;
+mod memory;
 pub mod nets;
 mod network;
 mod normalization;
@@ -63,9 +64,10 @@ pub use error::Error;
 pub use evaluate::{
     Averages, Classification, ConfusionMatrix, Mistake, Score, classify, evaluate, probabilities,
 };
-pub use explain::{ExplainOptions, Explanation, Memory, Operation, explain};
+pub use explain::{ExplainOptions, Explanation, Operation, explain};
 pub use files::write_atomically;
 pub use loss::Loss;
+pub use memory::Memory;
 pub use network::Network;
 pub use normalization::Normalization;
 pub use normalization_doctor::{

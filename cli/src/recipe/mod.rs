@@ -1,14 +1,16 @@
 //! A training in words: what a configuration file says, and flags over it.
 
+mod arguments;
 mod changes;
 mod optimizer;
 mod toml;
 mod values;
 
 pub(crate) use self::toml::loss_name;
+pub(crate) use arguments::RecipeArguments;
 pub(crate) use changes::{AugmentationChanges, Changes, DataChanges, NetworkChoice, StopChanges};
 pub(crate) use optimizer::{Optimizer, OptimizerChanges, OptimizerKind};
-pub(crate) use values::{angle, patience, pixels, rate, seconds, share};
+pub(crate) use values::{patience, seconds, share};
 
 use crate::model::Model;
 use anyhow::{Context, Result, bail};

@@ -1,7 +1,8 @@
 //! Steps with clocks and without.
 
+use super::Explanation;
 use super::describe::Description;
-use super::{Explanation, Memory};
+use crate::memory::Memory;
 use crate::plan::probe::{Measured, Op, Probe, Record};
 use crate::plan::{Plan, Units};
 use crate::{Error, Loss, Network, OptimizerOptions, Trainer};
@@ -37,13 +38,12 @@ pub fn explain(
     let spec = network.spec().clone();
     let mut shapes = vec![spec.input.clone()];
     shapes.extend(spec.shapes()?);
-    let (parameters, statistics) = (network.parameters.len(), network.statistics.len());
+    let parameters = network.parameters.len();
     let batch = options.batch;
     let mut trainer = Trainer::new(cx.clone(), network, options.loss, options.optimizer);
-    let state = trainer.optimizer_bytes();
+    let memory = Memory::of(&mut trainer, batch)?;
     let plan = trainer.plan(batch)?;
-    let (nodes, units, plan_memory) = (plan.nodes().to_vec(), plan.units(), plan.memory());
-    let targets = size_of_val(plan.output());
+    let (nodes, units) = (plan.nodes().to_vec(), plan.units());
     let factored: usize = plan.factors().map(|factors| factors.place.len()).sum();
     let times = measure(&mut trainer, cx, options, nodes.len())?;
 
@@ -56,7 +56,7 @@ pub fn explain(
         tier: cx.isa().tier(),
         threads: cx.threads().count(),
         parameters: parameters - factored,
-        state: state / size_of::<f32>() / parameters.max(1),
+        state: memory.optimizer / size_of::<f32>() / parameters.max(1),
     };
     let mut operations: Vec<_> = times.operations.iter().collect();
     // What concerns no layer comes last.
@@ -66,7 +66,6 @@ pub fn explain(
         .map(|times| description.operation(times.op, &times.measured, median(&times.seconds)))
         .collect();
     let timed_step_seconds = median(&times.timed);
-    let bytes = |floats: usize| floats * size_of::<f32>();
     Ok(Explanation {
         plan: plan_in_words(units),
         tasks: units.map(|units| units.runs),
@@ -77,15 +76,7 @@ pub fn explain(
         other_seconds: timed_step_seconds - operations.iter().map(|o| o.seconds).sum::<f64>(),
         flops: spec.training_flops()?.saturating_mul(batch as u64),
         operations,
-        memory: Memory {
-            parameters: bytes(parameters),
-            statistics: bytes(statistics),
-            parameter_gradients: bytes(parameters),
-            optimizer: state,
-            targets,
-            plan: plan_memory,
-            scratch: scratch_bytes(),
-        },
+        memory: Memory { scratch: scratch_bytes(), ..memory },
     })
 }
 

@@ -8,7 +8,7 @@ mod measure;
 
 pub use measure::{ExplainOptions, explain};
 
-use crate::plan::PlanMemory;
+use crate::memory::Memory;
 use serde::Serialize;
 
 /// A training step in numbers.
@@ -68,38 +68,4 @@ pub struct Operation {
     pub threads: usize,
     /// Why these are fewer than allowed, if they are.
     pub why_fewer: Option<String>,
-}
-
-/// Bytes that training holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct Memory {
-    /// Trainable numbers.
-    pub parameters: usize,
-    /// Running means and variances.
-    pub statistics: usize,
-    /// Gradients by the parameters.
-    pub parameter_gradients: usize,
-    /// State of the optimiser.
-    pub optimizer: usize,
-    /// Targets of the batch.
-    pub targets: usize,
-    /// The plan of this batch size.
-    pub plan: PlanMemory,
-    /// What operations have taken for themselves, on all threads of the process.
-    pub scratch: usize,
-}
-
-impl Memory {
-    /// All of it.
-    pub fn total(&self) -> usize {
-        let Memory { parameters, statistics, parameter_gradients, optimizer, targets, .. } = self;
-        parameters
-            + statistics
-            + parameter_gradients
-            + optimizer
-            + targets
-            + self.plan.total()
-            + self.scratch
-    }
 }

@@ -11,9 +11,10 @@ use crate::interrupt::{self, Interrupt};
 use crate::output::{Output, Thousands};
 use crate::recipe::{Changes, NetworkChoice, Recipe};
 use crate::run_folder::RunFolder;
-use anyhow::{Context as _, Result, bail};
-use loupe_model::data::{Dataset, Epoch, Order, Split};
-use loupe_model::{Network, NetworkSpec, Scored, Trainer, Training};
+use crate::training_data::Data;
+use anyhow::{Context as _, Result};
+use loupe_model::data::Dataset;
+use loupe_model::{Network, Trainer, Training};
 use session::{Session, Stop};
 use std::path::Path;
 use std::process::ExitCode;
@@ -22,10 +23,7 @@ pub(crate) fn run(arguments: &TrainArguments, mut output: Output) -> Result<Exit
     let resumed = arguments.resume.as_deref().map(resumed_run).transpose()?;
     let recipe = match &resumed {
         Some(resumed) => resumed.recipe(arguments)?,
-        None => {
-            let config = arguments.config.as_deref();
-            Recipe::resolve(arguments.preset, config, arguments.changes())?
-        }
+        None => arguments.recipe.resolve(arguments.changes())?,
     };
     if arguments.print_config {
         output.line(format_args!("{}", recipe.to_toml().trim_end()));
@@ -38,7 +36,7 @@ pub(crate) fn run(arguments: &TrainArguments, mut output: Output) -> Result<Exit
         None => recipe.model()?,
     };
     let network = Network::new(model.spec.clone(), recipe.seed)?;
-    let data = Data::open(&recipe, &model.spec)?;
+    let data = Data::open(&recipe, data::picture_size(&model.spec))?;
     let trainer = Trainer::new(cx, network, recipe.loss, recipe.optimizer.options());
     let (learn, scored, options) = (&data.training, Some(data.scored()), recipe.options());
     let training = match &resumed {
@@ -93,62 +91,6 @@ pub(crate) fn run(arguments: &TrainArguments, mut output: Output) -> Result<Exit
     Ok(ExitCode::SUCCESS)
 }
 
-/// What is trained on and judged by.
-struct Data {
-    training: Dataset,
-    validation: Option<Dataset>,
-    test: Dataset,
-}
-
-impl Data {
-    fn open(recipe: &Recipe, network: &NetworkSpec) -> Result<Data> {
-        let size = data::picture_size(network);
-        let training = data::open_folder(&recipe.data, Split::Train, size)?;
-        let test = data::open_folder(&recipe.data, Split::Test, size)?;
-        if recipe.validation == 0.0 {
-            return Ok(Data { training, validation: None, test });
-        }
-        let [learn, validate] = held_out(training.len(), recipe)?;
-        let validation = Some(training.select(&validate)?);
-        Ok(Data { training: training.select(&learn)?, validation, test })
-    }
-
-    /// The items that are scored after each epoch: those held out, which choose the best epoch, or else the test
-    /// items, which choose nothing.
-    fn scored(&self) -> Scored<'_> {
-        match &self.validation {
-            Some(data) => Scored { data, selects: true },
-            None => Scored { data: &self.test, selects: false },
-        }
-    }
-
-    /// What those items are called.
-    fn judge(&self) -> &'static str {
-        if self.validation.is_some() { "validation" } else { "test" }
-    }
-}
-
-/// The items to learn from and those to validate by, each in the order of the file. Which those are follows from
-/// the seed.
-fn held_out(count: usize, recipe: &Recipe) -> Result<[Vec<usize>; 2]> {
-    let validate = (count as f64 * recipe.validation).round() as usize;
-    if validate == 0 || validate == count {
-        bail!(
-            "validation = {}: {count} training items cannot be cut like that; each part needs one",
-            recipe.validation
-        );
-    }
-    // A number that no epoch of the training has.
-    let order = Epoch::new(Order::Shuffled { seed: recipe.seed }, count, u64::MAX);
-    let (validate, learn) = order.indices().split_at(validate);
-    let sorted = |items: &[usize]| {
-        let mut items = items.to_vec();
-        items.sort_unstable();
-        items
-    };
-    Ok([sorted(learn), sorted(validate)])
-}
-
 /// A run that is to go on.
 struct Resumed {
     folder: RunFolder,
@@ -188,25 +130,5 @@ impl Resumed {
             recipe.data = path;
         }
         Ok(recipe)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_item_is_held_out_or_learnt_from() {
-        let recipe = Recipe { validation: 0.25, ..Recipe::default() };
-        let [learn, validate] = held_out(40, &recipe).unwrap();
-        assert_eq!((learn.len(), validate.len()), (30, 10));
-        assert!(learn.is_sorted() && validate.is_sorted());
-        let mut all = [learn, validate.clone()].concat();
-        all.sort_unstable();
-        assert_eq!(all, Vec::from_iter(0..40));
-        let other = Recipe { seed: 1, ..recipe };
-        assert_ne!(held_out(40, &other).unwrap()[1], validate);
-        assert!(held_out(1, &other).is_err());
-        assert!(held_out(2, &Recipe { validation: 0.1, ..other }).is_err());
     }
 }

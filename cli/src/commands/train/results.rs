@@ -1,12 +1,13 @@
 //! What a run has come to: scores on the test items, printed, drawn and reported.
 
-use super::Data;
-use super::session::{Session, write};
+use super::session::Session;
 use crate::draw::{self, Curve, Drawing, LossChart, confusion, loss_chart, mistakes};
 use crate::output::{Output, Thousands};
 use crate::recipe::{Recipe, loss_name};
 use crate::report::{ClassRow, EpochRow, LayerRow, Report, ScoreRow, html};
+use crate::run_folder::write;
 use crate::scores::{Judged, Judgement, ModeScore, hint, judge, modes, print_scores};
+use crate::training_data::Data;
 use anyhow::{Context as _, Result};
 use loupe_model::data::{Dataset, Grey};
 use loupe_model::{EpochRecord, Network, Score, Summary};

@@ -1,15 +1,16 @@
 //! A training with its folder: steps are taken, written down and saved.
 
+use crate::diagnosis::explained;
 use crate::environment;
 use crate::interrupt::Interrupt;
 use crate::log::RunLog;
 use crate::output::{Output, Thousands};
 use crate::progress::Progress;
 use crate::recipe::Recipe;
-use crate::run_folder::RunFolder;
-use anyhow::{Context as _, Error, Result};
+use crate::run_folder::{RunFolder, write};
+use anyhow::{Error, Result};
 use loupe_model::data::Dataset;
-use loupe_model::{End, Network, Training, write_atomically};
+use loupe_model::{End, Network, Training};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -191,7 +192,7 @@ impl<'d> Session<'d> {
     pub(super) fn ended(&mut self, stop: Result<Stop>) -> Result<Stop> {
         let error = match stop {
             Ok(stop) => return Ok(stop),
-            Err(error) => self.explained(error),
+            Err(error) => explained(&self.training, error),
         };
         if self.saved {
             let kept = format!(
@@ -202,17 +203,6 @@ impl<'d> Session<'d> {
         }
         self.folder.discard();
         Err(error)
-    }
-
-    /// The error, with the step and layer where the numbers went astray if that is what happened.
-    fn explained(&self, error: Error) -> Error {
-        let Some(loupe_model::Error::NonFiniteLoss { .. }) = error.downcast_ref() else {
-            return error;
-        };
-        match self.training.diagnose() {
-            Ok(Some(diagnosis)) => Error::msg(format!("{error:#}\n{diagnosis}")),
-            _ => error,
-        }
     }
 
     fn items_left(&self, recipe: &Recipe) -> usize {
@@ -233,8 +223,4 @@ impl<'d> Session<'d> {
     fn write_network(&self, path: &Path, network: &Network) -> Result<()> {
         Ok(network.save_weights(path)?)
     }
-}
-
-pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    write_atomically(path, bytes).with_context(|| format!("{}: cannot write", path.display()))
 }
