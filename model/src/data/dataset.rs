@@ -121,24 +121,21 @@ impl Dataset {
     /// [`DataError::Length`] if `out` is not as long as the images, [`DataError::Index`]; what then
     /// stands in `out` is unspecified.
     pub fn write_images(&self, indices: &[usize], out: &mut [f32]) -> Result<(), DataError> {
-        self.write_images_by(indices, out, |_, image, out| {
-            for (out, &byte) in out.iter_mut().zip(image) {
+        for (&index, out) in indices.iter().zip(rows("images", indices, self.pixels(), out)?) {
+            for (out, &byte) in out.iter_mut().zip(self.image(index)?) {
                 *out = f32::from(byte) / 255.0;
             }
-        })
-    }
-
-    /// `write(index, image[H, W], out[H, W])` for each image.
-    pub(crate) fn write_images_by(
-        &self,
-        indices: &[usize],
-        out: &mut [f32],
-        mut write: impl FnMut(usize, &[u8], &mut [f32]),
-    ) -> Result<(), DataError> {
-        for (&index, out) in indices.iter().zip(rows("images", indices, self.pixels(), out)?) {
-            write(index, self.image(index)?, out);
         }
         Ok(())
+    }
+
+    /// Whether there are images with these indices, and `found` elements are room for them.
+    pub(crate) fn check_images(&self, indices: &[usize], found: usize) -> Result<(), DataError> {
+        let (items, size) = (indices.len(), self.pixels());
+        if items.checked_mul(size) != Some(found) {
+            return Err(DataError::Length { what: "images", items, size, found });
+        }
+        indices.iter().try_for_each(|&index| self.check_index(index))
     }
 
     /// The images and labels with these indices, in this order, as a data set of their own.

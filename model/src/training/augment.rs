@@ -2,6 +2,7 @@
 
 use super::trigonometry::sin_cos;
 use crate::data::{DataError, Dataset};
+use loupe_engine::Context;
 
 /// Random shifts and rotations of the pictures that are trained on.
 ///
@@ -30,15 +31,24 @@ impl Augmentation {
     /// As [`Dataset::write_images`].
     pub fn write_images(
         &self,
+        cx: &Context,
         data: &Dataset,
         indices: &[usize],
         epoch: usize,
         out: &mut [f32],
     ) -> Result<(), DataError> {
-        data.write_images_by(indices, out, |index, image, out| {
-            let motion = self.motion(epoch, index);
-            motion.apply(image, [data.height(), data.width()], out);
-        })
+        data.check_images(indices, out.len())?;
+        let pixels = data.pixels();
+        // About so many operations for each pixel.
+        let cost = if self.rotate == 0.0 { 1 } else { 30 };
+        let work = out.len().saturating_mul(cost);
+        let size = [data.height(), data.width()];
+        cx.threads().for_each_chunk(indices.len(), work, [(out, pixels)], |task, [out]| {
+            let index = indices[task];
+            let image = data.image(index).expect("indices that have been checked");
+            self.motion(epoch, index).apply(image, size, out);
+        });
+        Ok(())
     }
 
     fn motion(&self, epoch: usize, index: usize) -> Motion {
@@ -77,6 +87,9 @@ struct Motion {
 impl Motion {
     /// `out[h, w]` ← the picture after the motion, over 255.
     fn apply(self, image: &[u8], [h, w]: [usize; 2], out: &mut [f32]) {
+        if self.angle == 0.0 && self.down.fract() == 0.0 && self.right.fract() == 0.0 {
+            return self.shift(image, [h, w], out);
+        }
         let (sin, cos) = sin_cos(self.angle);
         let centre = [(h as f64 - 1.0) / 2.0, (w as f64 - 1.0) / 2.0];
         let from = |y: f64, x: f64| {
@@ -89,6 +102,28 @@ impl Motion {
             }
         }
     }
+}
+
+impl Motion {
+    /// [`Motion::apply`] by whole pixels.
+    fn shift(self, image: &[u8], [h, w]: [usize; 2], out: &mut [f32]) {
+        out.fill(0.0);
+        let (from_y, to_y) = overlap(self.down, h);
+        let (from_x, to_x) = overlap(self.right, w);
+        let rows = image.chunks_exact(w).skip(from_y).zip(out.chunks_exact_mut(w).skip(to_y));
+        for (from, to) in rows {
+            for (from, to) in from[from_x..].iter().zip(&mut to[to_x..]) {
+                *to = f32::from(*from) / 255.0;
+            }
+        }
+    }
+}
+
+/// Where along an axis of this length what is seen of a picture begins, and where it goes, after a shift by
+/// whole pixels.
+fn overlap(shift: f64, len: usize) -> (usize, usize) {
+    let distance = (shift.abs() as usize).min(len);
+    if shift < 0.0 { (distance, 0) } else { (0, distance) }
 }
 
 /// The picture between its pixels; 0 outside.
@@ -146,13 +181,25 @@ mod tests {
     }
 
     #[test]
+    fn whole_pixels_are_copied_as_they_would_be_interpolated() {
+        for (down, right) in [(0.0, 0.0), (1.0, -2.0), (-1.0, 1.0), (3.0, 0.0), (-9.0, 9.0)] {
+            let [mut copied, mut interpolated] = [[f32::NAN; 9]; 2];
+            Motion { down, right, angle: 0.0 }.apply(&IMAGE, [3, 3], &mut copied);
+            Motion { down, right, angle: 1e-12 }.apply(&IMAGE, [3, 3], &mut interpolated);
+            for (a, b) in copied.iter().zip(interpolated) {
+                assert!((a - b).abs() < 1e-5, "{down} {right}: {copied:?} {interpolated:?}");
+            }
+        }
+    }
+
+    #[test]
     fn motions_depend_on_seed_epoch_and_item() {
         let data = data();
         let items: Vec<usize> = (0..100).collect();
         let written = |seed, epoch, items: &[usize]| {
             let mut out = vec![f32::NAN; items.len() * 9];
             let augmentation = Augmentation { shift: 1.0, rotate: 10.0, seed };
-            augmentation.write_images(&data, items, epoch, &mut out).unwrap();
+            augmentation.write_images(&Context::serial(), &data, items, epoch, &mut out).unwrap();
             out
         };
         let all = written(0, 0, &items);

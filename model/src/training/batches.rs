@@ -3,6 +3,7 @@
 use super::TrainOptions;
 use crate::Error;
 use crate::data::{Dataset, Epoch};
+use loupe_engine::Context;
 
 /// The batches of a data set.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +33,7 @@ impl Batches<'_> {
     /// Writes inputs and targets of these items, as they are in this epoch.
     pub(super) fn write(
         &self,
+        cx: &Context,
         items: &[usize],
         epoch: usize,
         images: &mut [f32],
@@ -40,7 +42,7 @@ impl Batches<'_> {
         let augmentation = &self.options.augmentation;
         match augmentation.is_none() {
             true => self.data.write_images(items, images)?,
-            false => augmentation.write_images(self.data, items, epoch, images)?,
+            false => augmentation.write_images(cx, self.data, items, epoch, images)?,
         }
         Ok(self.data.write_targets(items, targets)?)
     }

@@ -76,7 +76,7 @@ impl Training<'_> {
             let items = batches.items(&order, step);
             let mut inputs = vec![0.0; items.len() * batches.data.pixels()];
             let mut targets = vec![0.0; items.len() * batches.data.classes()];
-            batches.write(items, epoch, &mut inputs, &mut targets)?;
+            batches.write(trainer.context(), items, epoch, &mut inputs, &mut targets)?;
             let lr = batches.rate(options.lr(), [epoch, step]);
             trainer.set_learning_rate(lr);
             let before = trainer.network().clone();

@@ -216,8 +216,9 @@ impl<'d> Training<'d> {
         let lr = batches.rate(trainer.optimizer_options().lr(), [epoch, step]);
         trainer.set_learning_rate(lr);
         let items = batches.items(order, step);
+        let cx = trainer.context().clone();
         let loss = trainer.step_with(items.len(), |images, targets| {
-            batches.write(items, epoch, images, targets)
+            batches.write(&cx, items, epoch, images, targets)
         })?;
         if !loss.is_finite() {
             return Err(Error::NonFiniteLoss { epoch: epoch + 1, step: step + 1, loss });
