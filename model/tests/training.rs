@@ -7,6 +7,8 @@ use loupe_model::{
     Augmentation, CheckpointError, End, Error, Loss, Network, Normalization, OptimizerOptions,
     Schedule, Scored, TrainOptions, Trainer, Training, nets,
 };
+use safetensors::SafeTensors;
+use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
@@ -204,6 +206,12 @@ fn what_does_not_fit_is_refused() {
             other => panic!("{other}"),
         }
     }
+    // One pixel differs.
+    let mut images = data.images().to_vec();
+    images[100] ^= 1;
+    let other = Dataset::new(images, data.labels().to_vec(), [28, 28], 10).unwrap();
+    let error = resumed(SGD, &other, options(2, 8), &saved).to_string();
+    assert!(error.contains("a training with data 40 items of 28 × 28"), "{error}");
     let error = resumed(SGD, &data, options(2, 8), b"{}");
     assert!(matches!(error, Error::Checkpoint(CheckpointError::Format(_))), "{error}");
     let error = resumed(SGD, &data, options(2, 8), &training.network().weights());
@@ -211,4 +219,100 @@ fn what_does_not_fit_is_refused() {
     for len in (0..saved.len()).step_by(997) {
         resumed(SGD, &data, options(2, 8), &saved[..len]);
     }
+}
+
+/// `checkpoint` with other bytes from place `at` of a tensor on.
+fn altered(checkpoint: &[u8], tensor: &str, at: usize, bytes: &[u8]) -> Vec<u8> {
+    let file = SafeTensors::deserialize(checkpoint).unwrap();
+    let data = file.tensor(tensor).unwrap().data().as_ptr() as usize;
+    let start = data - checkpoint.as_ptr() as usize + at;
+    let mut altered = checkpoint.to_vec();
+    altered[start..start + bytes.len()].copy_from_slice(bytes);
+    altered
+}
+
+#[test]
+fn checkpoints_that_no_training_writes_are_refused() {
+    let (data, test) = (digits(Split::Train, 40), digits(Split::Test, 10));
+    let scored = Some(Scored { data: &test, selects: true });
+    let options = options(3, 8);
+    let mut training = Training::new(trainer(SGD), &data, scored, options).unwrap();
+    advance(&mut training, 7);
+    let saved = training.checkpoint();
+    let resumed =
+        |bytes: &[u8]| Training::resume(trainer(SGD), &data, scored, options, bytes).map(|_| ());
+    resumed(&altered(&saved, "loss_sum", 0, &0.5_f64.to_le_bytes())).unwrap();
+
+    let double = |n: f64| n.to_le_bytes();
+    for (tensor, at, bytes) in [
+        // The epoch, times the steps of an epoch, is more than there are numbers.
+        ("position", 0, i64::MAX.to_le_bytes()),
+        ("position", 0, (i64::MAX / 5 * 2).to_le_bytes()),
+        ("position", 0, (-1_i64).to_le_bytes()),
+        ("position", 8, 5_i64.to_le_bytes()),
+        ("position", 16, 17_i64.to_le_bytes()),
+        ("position", 24, 15_i64.to_le_bytes()),
+        ("position", 32, i64::MIN.to_le_bytes()),
+        ("loss_sum", 0, double(f64::NAN)),
+        // Number, loss, correct items, items, rate, score, best.
+        ("history.epochs", 0, double(2.0)),
+        ("history.epochs", 0, double(f64::NAN)),
+        ("history.epochs", 8, double(f64::INFINITY)),
+        ("history.epochs", 16, double(41.0)),
+        ("history.epochs", 24, double(-1.0)),
+        ("history.epochs", 32, double(f64::NAN)),
+        ("history.epochs", 40, double(11.0)),
+        ("history.epochs", 72, double(0.0)),
+    ] {
+        let error = resumed(&altered(&saved, tensor, at, &bytes)).unwrap_err();
+        let inconsistent = matches!(error, Error::Checkpoint(CheckpointError::Inconsistent { .. }));
+        assert!(inconsistent, "{tensor} at {at}: {error}");
+    }
+    let error = resumed(&altered(&saved, "history.losses", 4, &f32::NAN.to_le_bytes()));
+    assert!(matches!(error, Err(Error::Checkpoint(CheckpointError::Inconsistent { .. }))));
+
+    // A checkpoint that says less of its training than it should.
+    let (_, header) = SafeTensors::read_metadata(&saved).unwrap();
+    let file = SafeTensors::deserialize(&saved).unwrap();
+    for (name, text) in header.metadata().as_ref().unwrap() {
+        let lines: Vec<&str> = text.lines().collect();
+        for count in 0..lines.len() {
+            let metadata = HashMap::from([(name.clone(), lines[..count].join("\n"))]);
+            let bytes = safetensors::serialize(file.tensors(), Some(metadata)).unwrap();
+            let error = resumed(&bytes).unwrap_err();
+            assert!(matches!(error, Error::Checkpoint(CheckpointError::Version)), "{error}");
+        }
+    }
+}
+
+#[test]
+fn options_without_meaning_are_refused_before_the_first_step() {
+    let data = digits(Split::Train, 33);
+    let refused = |options| {
+        Training::new(trainer(SGD), &data, None, options).map(|_| ()).unwrap_err().to_string()
+    };
+    let schedule = Schedule::CosineAnnealingLR { eta_min: -1.0 };
+    assert_eq!(
+        refused(TrainOptions { schedule, ..options(1, 8) }),
+        "schedule: eta_min must be a number of at least 0, found -1"
+    );
+    for (shift, rotate) in [(-1.0, 0.0), (f32::NAN, 0.0), (f32::INFINITY, 0.0), (0.0, 200.0)] {
+        let augmentation = Augmentation { shift, rotate, seed: 0 };
+        let error = refused(TrainOptions { augmentation, ..options(1, 8) });
+        assert!(error.starts_with("augmentation: "), "{error}");
+    }
+
+    // 33 items in batches of 8 leave one for the last.
+    let layers = r#"{"input": [1, 28, 28], "layers": [
+        {"type": "Conv2d", "in_channels": 1, "out_channels": 10, "kernel_size": 28},
+        {"type": "BatchNorm2d", "num_features": 10},
+        {"type": "View", "shape": 10},
+        {"type": "Sigmoid"}]}"#;
+    let trainer = || {
+        let network = Network::new(serde_json::from_str(layers).unwrap(), 0).unwrap();
+        Trainer::new(Context::serial(), network, Loss::Bce, SGD)
+    };
+    let error = Training::new(trainer(), &data, None, options(1, 8)).unwrap_err();
+    assert!(matches!(error, Error::Spec(_)), "{error}");
+    Training::new(trainer(), &data, None, options(1, 11)).unwrap();
 }

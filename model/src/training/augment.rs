@@ -25,11 +25,21 @@ impl Augmentation {
         self.shift == 0.0 && self.rotate == 0.0
     }
 
+    /// What is wrong with the numbers, if something is: the field, what it must be, and what it is.
+    pub fn fault(&self) -> Option<(&'static str, &'static str, f64)> {
+        let Augmentation { shift, rotate, .. } = *self;
+        if !(shift.is_finite() && shift >= 0.0) {
+            return Some(("shift", "a number of pixels of at least 0", shift.into()));
+        }
+        let usable = (0.0..=180.0).contains(&rotate);
+        (!usable).then_some(("rotate", "a number of degrees from 0 to 180", rotate.into()))
+    }
+
     /// As [`Dataset::write_images`], varied as in the `epoch` of this number.
     ///
     /// # Errors
     /// As [`Dataset::write_images`].
-    pub fn write_images(
+    pub(super) fn write_images(
         &self,
         cx: &Context,
         data: &Dataset,

@@ -18,6 +18,13 @@ impl Batches<'_> {
         self.data.len().div_ceil(self.options.batch_size.get())
     }
 
+    /// The sizes of the batches that there are: of all but the last, and of the last.
+    pub(super) fn sizes(&self) -> impl Iterator<Item = usize> {
+        let (all, batch) = (self.data.len(), self.options.batch_size.get());
+        let sizes = [if all < batch { 0 } else { batch }, all % batch];
+        sizes.into_iter().filter(move |&size| size > 0 && self.options.epochs > 0)
+    }
+
     /// The order of the items in an epoch, counted from 0.
     pub(super) fn order(&self, epoch: usize) -> Epoch {
         Epoch::new(self.options.order, self.data.len(), epoch as u64)

@@ -64,7 +64,7 @@ pub enum CheckpointError {
 impl<'d> Training<'d> {
     /// All that is needed to resume this training, as the bytes of a safetensors file.
     pub fn checkpoint(&self) -> Vec<u8> {
-        let Training { trainer, batches, scored, position, history, best, .. } = self;
+        let Training { trainer, position, history, best, .. } = self;
         let mut tensors = trainer.network().stored("network.");
         if let Some(best) = best {
             tensors.extend(best.stored("best."));
@@ -87,8 +87,8 @@ impl<'d> Training<'d> {
             ("position".to_owned(), Stored::integers(&[5], &position.map(|n| n as i64))),
             ("loss_sum".to_owned(), Stored::doubles(&[], &[loss_sum])),
         ]);
-        let described = description(trainer, batches, *scored);
-        let lines = described.map(|(what, text)| format!("{what}: {text}\n"));
+        let described = self.description().iter();
+        let lines: Vec<_> = described.map(|(what, text)| format!("{what}: {text}\n")).collect();
         // One entry: several would be written in a random order.
         let metadata = HashMap::from([(FORMAT.to_owned(), lines.concat())]);
         serialize(tensors, Some(metadata)).expect("names are unique and sizes fit memory")
@@ -96,7 +96,9 @@ impl<'d> Training<'d> {
 
     /// The training that wrote the [checkpoint](Training::checkpoint) `bytes`. The other arguments are those
     /// that it was [made](Training::new) with; of the options, epochs and patience may differ. What the
-    /// network and the optimiser of `trainer` hold does not matter.
+    /// network and the optimiser of `trainer` hold does not matter. If the
+    /// [schedule](super::Schedule::depends_on_epochs) goes by the number of epochs, another number changes the
+    /// rates of the steps that are left.
     ///
     /// # Errors
     /// [`Error::Checkpoint`], and as [`Training::new`].
@@ -116,11 +118,12 @@ impl<'d> Training<'d> {
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(CheckpointError::Format)?;
         let metadata = header.metadata().clone().unwrap_or_default();
         let described = metadata.get(FORMAT).ok_or(CheckpointError::Version)?;
-        let given = description(&self.trainer, &self.batches, self.scored);
-        for (line, (what, given)) in described.lines().zip(given) {
-            let saved = line.strip_prefix(what).and_then(|line| line.strip_prefix(": "));
-            if saved != Some(&given) {
-                let saved = saved.unwrap_or("none").to_owned();
+        let mut lines = described.lines();
+        for &(what, ref given) in self.description() {
+            let line = lines.next().and_then(|line| line.strip_prefix(what)?.strip_prefix(": "));
+            let saved = line.ok_or(CheckpointError::Version)?;
+            if saved != given {
+                let (saved, given) = (saved.to_owned(), given.clone());
                 return Err(CheckpointError::Other { what, saved, given });
             }
         }
@@ -142,23 +145,30 @@ impl<'d> Training<'d> {
         let mut numbers = [0; 5];
         take_integers(&mut tensors, "position", &[5], &mut numbers)?;
         let inconsistent = |what| CheckpointError::Inconsistent { what };
-        let [epoch, step, correct, items, taken] = numbers.map(usize::try_from);
-        let usable = |n: Result<usize, _>| n.map_err(|_| inconsistent("its position is negative"));
-        *optimizer_steps = usable(taken)? as u64;
-        let [epoch, step, correct, items] =
-            [usable(epoch)?, usable(step)?, usable(correct)?, usable(items)?];
+        let negative = |_| inconsistent("its position is negative");
+        *optimizer_steps = u64::try_from(numbers[4]).map_err(negative)?;
+        let [epoch, step, correct, items] = [numbers[0], numbers[1], numbers[2], numbers[3]];
+        let counted = |n: i64| usize::try_from(n).map_err(negative);
+        let [epoch, step] = [counted(epoch)?, counted(step)?];
+        let so_far = Score { correct: counted(correct)?, items: counted(items)? };
         let mut loss_sum = [0.0];
         take_doubles(&mut tensors, "loss_sum", &[], &mut loss_sum)?;
         let batch = self.batches.options.batch_size.get();
         let steps = self.batches.steps();
-        if step >= steps || items != step * batch || correct > items {
+        let whole = step < steps && so_far.items == step * batch && so_far.correct <= so_far.items;
+        if !whole || !loss_sum[0].is_finite() {
             return Err(inconsistent("its position is not in an epoch of this data set"));
         }
-        let taken = epoch.checked_mul(steps).map(|steps| steps + step);
+        let Score { correct, items } = so_far;
         self.position = Position { epoch, step, loss_sum: loss_sum[0], correct, items };
         self.history = history(&mut tensors)?;
-        if Some(self.history.losses.len()) != taken || self.history.epochs.len() != epoch {
-            return Err(inconsistent("its history is not as long as the training"));
+        let taken = epoch.checked_mul(steps).and_then(|steps| steps.checked_add(step));
+        let numbers = self.history.epochs.iter().map(|record| record.epoch);
+        if Some(self.history.losses.len()) != taken || !numbers.eq(1..=epoch) {
+            return Err(inconsistent("its history is not that of a training up to its position"));
+        }
+        if self.best.is_some() != self.history.best().is_some() {
+            return Err(inconsistent("its history does not say which epoch was the best"));
         }
         none_left(&tensors)?;
         self.order = self.batches.order(epoch);
@@ -181,7 +191,10 @@ fn history(tensors: &mut Tensors<'_>) -> Result<History, CheckpointError> {
     let mut rows = vec![0.0; epochs * COLUMNS];
     take_doubles(tensors, "history.epochs", &[epochs, COLUMNS], &mut rows)?;
     let (rows, _) = rows.as_chunks::<COLUMNS>();
-    Ok(History { losses, epochs: rows.iter().map(from_row).collect() })
+    let epochs: Option<Vec<EpochRecord>> = rows.iter().map(from_row).collect();
+    let epochs = epochs.filter(|_| losses.iter().all(|loss| loss.is_finite()));
+    let what = "its history has numbers that no training gives";
+    Ok(History { losses, epochs: epochs.ok_or(CheckpointError::Inconsistent { what })? })
 }
 
 /// Bytes of all tensors.
@@ -211,31 +224,49 @@ fn to_row(record: &EpochRecord) -> [f64; COLUMNS] {
     ]
 }
 
-fn from_row(row: &[f64; COLUMNS]) -> EpochRecord {
+/// None if these cannot be the numbers of an epoch.
+fn from_row(row: &[f64; COLUMNS]) -> Option<EpochRecord> {
     let score = |correct: f64, items: f64| {
-        (!correct.is_nan()).then_some(Score { correct: correct as usize, items: items as usize })
+        let usable = 0.0 <= correct && correct <= items && items.is_finite();
+        usable.then_some(Score { correct: correct as usize, items: items as usize })
     };
-    EpochRecord {
-        epoch: row[0] as usize,
-        mean_loss: row[1],
-        training: Score { correct: row[2] as usize, items: row[3] as usize },
-        lr: row[4],
-        batch_statistics: score(row[5], row[6]),
-        running_statistics: score(row[7], row[8]),
+    let scored = |correct: f64, items| match correct.is_nan() {
+        true => Some(None),
+        false => score(correct, items).map(Some),
+    };
+    let &[epoch, mean_loss, correct, items, lr, ..] = row;
+    Some(EpochRecord {
+        epoch: epoch as usize,
+        mean_loss: Some(mean_loss).filter(|loss| loss.is_finite())?,
+        training: score(correct, items)?,
+        lr: Some(lr).filter(|lr| lr.is_finite())?,
+        batch_statistics: scored(row[5], row[6])?,
+        running_statistics: scored(row[7], row[8])?,
         best: row[9] != 0.0,
+    })
+}
+
+impl Training<'_> {
+    /// What a training must have in common with the one that is resumed. It never changes, and is made once: it
+    /// takes a look at all data.
+    fn description(&self) -> &Description {
+        self.description.get_or_init(|| description(&self.trainer, &self.batches, self.scored))
     }
 }
 
-/// What a training must have in common with the one that is resumed.
+/// By name.
+pub(super) type Description = [(&'static str, String); 9];
+
 fn description(
     trainer: &Trainer,
     batches: &Batches<'_>,
     scored: Option<Scored<'_>>,
-) -> [(&'static str, String); 9] {
+) -> Description {
     let TrainOptions { batch_size, order, schedule, augmentation, judged_by, .. } = batches.options;
     let items = |data: &Dataset| {
         let (len, height, width) = (data.len(), data.height(), data.width());
-        format!("{len} items of {height} × {width}, labels {:08x}", crc32fast::hash(data.labels()))
+        let [images, labels] = [data.images(), data.labels()].map(crc32fast::hash);
+        format!("{len} items of {height} × {width}, checksums {images:08x} and {labels:08x}")
     };
     let scored = scored.filter(|scored| scored.selects);
     [

@@ -26,6 +26,7 @@ use crate::spec::SpecError;
 use crate::trainer::Trainer;
 use batches::Batches;
 use diagnose::{RETAINED_EVERY, Retained};
+use std::sync::OnceLock;
 
 /// A training in progress. Each call of [`Training::step`] takes one step, so the caller decides when to look,
 /// to save and to stop.
@@ -64,6 +65,8 @@ pub struct Training<'d> {
     /// The beginning of the steps that [`Training::diagnose`] takes again.
     retained: Retained,
     end: Option<End>,
+    /// For checkpoints.
+    description: OnceLock<checkpoint::Description>,
 }
 
 /// Where a training stands, and what it has summed up in the epoch at hand.
@@ -121,9 +124,10 @@ impl<'d> Training<'d> {
     ///
     /// # Errors
     /// [`Error::Mismatch`] if a data set does not fit the network, [`Error::Spec`] as
-    /// [`NetworkSpec::shapes`](crate::NetworkSpec::shapes).
+    /// [`NetworkSpec::shapes`](crate::NetworkSpec::shapes) or if a batch, such as the last of an epoch, has one
+    /// value per channel to normalise, [`Error::Engine`] if a number of the options has no meaning.
     pub fn new(
-        trainer: Trainer,
+        mut trainer: Trainer,
         data: &'d Dataset,
         scored: Option<Scored<'d>>,
         options: TrainOptions,
@@ -132,7 +136,11 @@ impl<'d> Training<'d> {
         if let Some(scored) = &scored {
             check_fit(trainer.network(), scored.data)?;
         }
+        options.check()?;
         let batches = Batches { data, options };
+        for size in batches.sizes() {
+            trainer.plan(size)?;
+        }
         let mut training = Training {
             retained: Retained::of(&trainer, [0, 0]),
             trainer,
@@ -143,6 +151,7 @@ impl<'d> Training<'d> {
             history: History::default(),
             best: None,
             end: None,
+            description: OnceLock::new(),
         };
         training.find_end();
         Ok(training)

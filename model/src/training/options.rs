@@ -42,6 +42,21 @@ impl Default for TrainOptions {
     }
 }
 
+impl TrainOptions {
+    /// Refuses numbers with which there is no training.
+    pub(super) fn check(&self) -> Result<(), loupe_engine::Error> {
+        let schedule = self.schedule.fault().map(|fault| ("schedule", fault));
+        let augmentation = self.augmentation.fault().map(|fault| ("augmentation", fault));
+        match schedule.or(augmentation) {
+            None => Ok(()),
+            Some((op, (what, expected, found))) => {
+                let found = found.to_string();
+                Err(loupe_engine::Error::Invalid { op, what, expected, found })
+            }
+        }
+    }
+}
+
 /// The items that are scored after each epoch.
 #[derive(Clone, Copy, Debug)]
 pub struct Scored<'d> {
