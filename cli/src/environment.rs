@@ -2,8 +2,9 @@
 
 use crate::machine::cpu_name;
 use crate::recipe::Recipe;
-use loupe_engine::{Context, Isa};
+use loupe_engine::{Context, Isa, Tier};
 use serde_json::{Value, json};
+use std::path::Path;
 use std::time::SystemTime;
 
 /// Machine, program, command line and time, for a run that begins now.
@@ -23,4 +24,11 @@ pub(crate) fn of(cx: &Context, recipe: &Recipe) -> Value {
         "system": std::env::consts::OS,
         "architecture": std::env::consts::ARCH,
     })
+}
+
+/// The tier on which a run was begun, if this file says it.
+pub(crate) fn tier(path: &Path) -> Option<Tier> {
+    let environment: Value = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
+    let name = environment.get("tier")?.as_str()?;
+    Tier::ALL.into_iter().find(|tier| tier.name() == name)
 }

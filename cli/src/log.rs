@@ -7,6 +7,7 @@ use crate::events::{self, EventWriter};
 use anyhow::{Context, Result};
 use loupe_model::{EpochRecord, Score, Step};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -33,8 +34,8 @@ pub(crate) struct RunLog {
     lines: LogFile,
     events: EventWriter,
     events_path: PathBuf,
-    /// Of each epoch that is over, the seconds of training up to its end.
-    epoch_ends: Vec<f64>,
+    /// Of the epochs that are over, the seconds of training up to their ends.
+    epoch_ends: BTreeMap<usize, f64>,
     /// Steps taken.
     taken: usize,
     /// Seconds of training before this log was opened.
@@ -66,8 +67,9 @@ impl RunLog {
         events: Option<PathBuf>,
         taken: usize,
     ) -> Result<RunLog> {
-        let epoch_ends: Vec<f64> =
-            metrics.lines.iter().filter_map(|line| line.split(',').nth(2)?.parse().ok()).collect();
+        let epoch_ends: BTreeMap<usize, f64> =
+            metrics.lines.iter().filter_map(|line| end_of_epoch(line)).collect();
+        let last = lines.lines.last().and_then(|line| seconds_of(line));
         let (events_path, events) = match events {
             Some(path) => {
                 let writer = EventWriter::appending(&path, taken as u64);
@@ -87,15 +89,17 @@ impl RunLog {
             events,
             events_path,
             taken,
-            seconds_before: epoch_ends.last().copied().unwrap_or(0.0),
+            seconds_before: last.or(epoch_ends.values().last().copied()).unwrap_or(0.0),
             epoch_ends,
             began: Instant::now(),
         })
     }
 
-    /// Of each epoch that is over, the seconds of training up to its end.
-    pub(crate) fn epoch_ends(&self) -> &[f64] {
-        &self.epoch_ends
+    /// Seconds that an epoch took, counted from 1; none if that is not known.
+    pub(crate) fn epoch_seconds(&self, epoch: usize) -> Option<f64> {
+        let end = |epoch| self.epoch_ends.get(&epoch).copied();
+        let start = if epoch == 1 { Some(0.0) } else { end(epoch.checked_sub(1)?) };
+        Some(end(epoch)? - start?)
     }
 
     /// Seconds of training so far.
@@ -117,8 +121,8 @@ impl RunLog {
         let loss = recent.iter().map(|&loss| f64::from(loss)).sum::<f64>() / since as f64;
         let (taken, epoch, lr, accuracy) = (self.taken, step.epoch, step.lr, step.so_far.ratio());
         self.steps.line(format_args!("{taken},{epoch},{loss},{accuracy},{lr}"))?;
-        let line = json!({"step": taken, "kind": "steps", "epoch": epoch, "loss": loss,
-            "accuracy": accuracy, "lr": lr});
+        let line = json!({"step": taken, "kind": "steps", "epoch": epoch, "seconds": self.seconds(),
+            "loss": loss, "accuracy": accuracy, "lr": lr});
         self.lines.line(format_args!("{line}"))?;
         self.scalars(&[("train/loss", loss), ("train/accuracy", accuracy), ("train/lr", lr)])
     }
@@ -141,7 +145,7 @@ impl RunLog {
             "lr": lr, "loss": mean_loss, "accuracy": training.ratio(), "batch_statistics": batch,
             "running_statistics": running, "best": best});
         self.lines.line(format_args!("{line}"))?;
-        self.epoch_ends.push(seconds);
+        self.epoch_ends.insert(*epoch, seconds);
         let scores = [("score/batch_statistics", batch), ("score/running_statistics", running)];
         let scores = scores.into_iter().filter_map(|(tag, ratio)| Some((tag, ratio?)));
         let all: Vec<_> = [("epoch/mean_loss", *mean_loss)].into_iter().chain(scores).collect();
@@ -173,7 +177,9 @@ impl Kept {
             Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
             Err(error) => return Err(error).with_context(|| path.display().to_string()),
         };
-        let kept = text.lines().filter(|line| step_of(line).is_some_and(|step| step <= taken));
+        // What a full disk has cut off is no line.
+        let lines = text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
+        let kept = lines.filter(|line| step_of(line).is_some_and(|step| step <= taken));
         Ok(Kept { head, lines: kept.map(str::to_owned).collect() })
     }
 
@@ -225,6 +231,22 @@ fn step_of(line: &str) -> Option<usize> {
     }
 }
 
+/// Of a line of `metrics.csv`, the epoch and the seconds of training up to its end.
+fn end_of_epoch(line: &str) -> Option<(usize, f64)> {
+    let mut cells = line.split(',').skip(1);
+    Some((cells.next()?.parse().ok()?, usable(cells.next()?.parse().ok()?)?))
+}
+
+/// Of a line of `metrics.jsonl`, the seconds of training before it was written.
+fn seconds_of(line: &str) -> Option<f64> {
+    let value: Value = serde_json::from_str(line).ok()?;
+    usable(value.get("seconds")?.as_f64()?)
+}
+
+fn usable(seconds: f64) -> Option<f64> {
+    (seconds.is_finite() && seconds >= 0.0).then_some(seconds)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -243,15 +265,27 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(
             folder.path().join(METRICS),
-            format!("{METRICS_HEAD}\n10,1,0.5,a\n20,2,0.75,b\n30,3,1,"),
+            format!("{METRICS_HEAD}\n10,1,0.5,a\n20,2,0.75,b\n30,3,1,c\n4"),
         )
         .unwrap();
         fs::write(folder.path().join(LINES), "{\"step\":20}\n{\"step\":21}\n{\"st").unwrap();
         let log = RunLog::resume(folder.path(), 20).unwrap();
-        assert!(log.seconds() >= 0.75 && log.seconds() < 0.95);
+        assert_eq!(log.seconds_before, 0.75);
+        assert_eq!(log.epoch_seconds(2), Some(0.25));
+        assert_eq!((log.epoch_seconds(0), log.epoch_seconds(3)), (None, None));
         let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
         assert_eq!(read(METRICS), format!("{METRICS_HEAD}\n10,1,0.5,a\n20,2,0.75,b\n"));
         assert_eq!(read(LINES), "{\"step\":20}\n");
         assert_eq!(read(STEPS), format!("{STEPS_HEAD}\n"));
+    }
+
+    #[test]
+    fn the_time_within_an_epoch_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let metrics = format!("{METRICS_HEAD}\n10,1,0.5,a\n");
+        fs::write(folder.path().join(METRICS), metrics).unwrap();
+        let lines = "{\"step\":15,\"seconds\":7.25}\n{\"step\":16,\"seconds\":8}\n";
+        fs::write(folder.path().join(LINES), lines).unwrap();
+        assert_eq!(RunLog::resume(folder.path(), 15).unwrap().seconds_before, 7.25);
     }
 }

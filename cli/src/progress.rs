@@ -18,7 +18,11 @@ pub(crate) struct Progress {
     epochs: usize,
     /// When this epoch began, or was resumed.
     epoch_began: Instant,
+    /// When its last step but one was over: the last one takes the time of scoring too.
+    stepped: Instant,
     began: Instant,
+    /// When the training is to stop.
+    end: Option<Instant>,
     /// Items and steps since then.
     items: usize,
     steps: usize,
@@ -50,14 +54,21 @@ impl Recent {
 }
 
 impl Progress {
-    /// Of a training that has `epochs` epochs and `items_left` items before it.
-    pub(crate) fn new(epochs: usize, items_left: usize, quiet: bool) -> Progress {
+    /// Of a training that has `epochs` epochs and `items_left` items before it, and stops after `limit`.
+    pub(crate) fn new(
+        epochs: usize,
+        items_left: usize,
+        limit: Option<Duration>,
+        quiet: bool,
+    ) -> Progress {
         let now = Instant::now();
         Progress {
             bar: bar(quiet),
             epochs,
             epoch_began: now,
+            stepped: now,
             began: now,
+            end: limit.and_then(|limit| now.checked_add(limit)),
             items: 0,
             steps: 0,
             epoch_steps: 0,
@@ -78,6 +89,9 @@ impl Progress {
         self.loss.add(step.loss.into());
         self.accuracy.add(step.correct as f64 / step.items as f64);
         let now = Instant::now();
+        if step.epoch_over.is_none() {
+            self.stepped = now;
+        }
         if now - self.drawn >= DRAW_EVERY || step.epoch_over.is_some() {
             self.drawn = now;
             self.bar.set_length(step.steps as u64);
@@ -96,9 +110,11 @@ impl Progress {
     fn state(&self) -> String {
         let seconds = self.began.elapsed().as_secs_f64();
         let rate = self.items as f64 / seconds.max(1e-9);
+        let until = self.end.map(|end| end.saturating_duration_since(Instant::now()).as_secs_f64());
+        let left = (self.items_left as f64 / rate.max(1e-9)).min(until.unwrap_or(f64::INFINITY));
         format!(
             "{} left  loss {:.4}  accuracy {:.1} %  {} img/s",
-            Clock(self.items_left as f64 / rate.max(1e-9)),
+            Clock(left),
             self.loss.value(),
             self.accuracy.value() * 100.0,
             Thousands(rate as usize),
@@ -108,7 +124,11 @@ impl Progress {
     /// Prints what an epoch has come to.
     pub(crate) fn epoch(&mut self, record: &EpochRecord, scored: &str, output: &mut Output) {
         let seconds = self.epoch_began.elapsed().as_secs_f64();
-        let line = epoch_line(record, self.epochs, scored, seconds, self.epoch_steps);
+        let step = match self.epoch_steps {
+            0 | 1 => seconds,
+            steps => (self.stepped - self.epoch_began).as_secs_f64() / (steps - 1) as f64,
+        };
+        let line = epoch_line(record, self.epochs, scored, seconds, step);
         self.above(|| output.note(format_args!("{line}")));
         self.epoch_steps = 0;
         self.epoch_began = Instant::now();
@@ -119,10 +139,11 @@ impl Progress {
         self.bar.suspend(print);
     }
 
-    /// The bar goes away; items per second.
-    pub(crate) fn finish(self) -> f64 {
+    /// The bar goes away; items per second, if there were any.
+    pub(crate) fn finish(self) -> Option<f64> {
         self.bar.finish_and_clear();
-        self.items as f64 / self.began.elapsed().as_secs_f64().max(1e-9)
+        let rate = self.items as f64 / self.began.elapsed().as_secs_f64().max(1e-9);
+        Some(rate).filter(|_| self.items > 0)
     }
 }
 
@@ -142,23 +163,23 @@ fn position(step: &Step) -> String {
     format!("{}/{}", Thousands(step.step), Thousands(step.steps))
 }
 
+/// `seconds` are those of the epoch with its scores, `step` those of a step.
 fn epoch_line(
     record: &EpochRecord,
     epochs: usize,
     scored: &str,
     seconds: f64,
-    steps: usize,
+    step: f64,
 ) -> String {
     let EpochRecord { epoch, mean_loss, training, .. } = record;
     let accuracy = training.ratio() * 100.0;
-    let step = seconds / steps.max(1) as f64 * 1e6;
     let mut line =
         format!("epoch {epoch}/{epochs}  mean loss {mean_loss:.4}  accuracy {accuracy:.2} %");
     // Batch statistics where there are two scores: those of the tutorial.
     if let Some(score) = record.score(Normalization::BatchStatistics) {
         line += &format!("  {scored} {:.2} %", score.ratio() * 100.0);
     }
-    line += &format!("  {seconds:.2} s  {step:.2} µs/step");
+    line += &format!("  {seconds:.2} s  {:.2} µs/step", step * 1e6);
     if record.best {
         line += "  best";
     }

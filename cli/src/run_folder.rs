@@ -26,6 +26,13 @@ const CLASSES: &str = "classes.txt";
 const CONFIG: &str = "config.toml";
 const ENVIRONMENT: &str = "environment.json";
 const CHECKPOINT: &str = "checkpoint.safetensors";
+const REPORT: &str = "report.html";
+
+/// What a training writes before its results.
+fn names() -> impl Iterator<Item = &'static str> {
+    let own = [NETWORK, CLASSES, CONFIG, ENVIRONMENT, WEIGHTS, BEST, CHECKPOINT];
+    own.into_iter().chain(log::FILES)
+}
 
 /// A folder that holds, or will hold, a trained network.
 #[derive(Debug)]
@@ -49,6 +56,15 @@ impl RunFolder {
             None => RunFolder { path: first_free(&model.name)?, made: true },
         };
         let network = folder.network();
+        let there = |name: &&str| *name != NETWORK && folder.path.join(name).exists();
+        let events = events::files(&folder.path).pop();
+        let path = names().find(there).map(|name| folder.path.join(name)).or(events);
+        if let Some(path) = path.filter(|_| !network.exists()) {
+            bail!(
+                "{}: this file of yours would be written over; name another folder with --out",
+                path.display()
+            );
+        }
         // Made only if it is new: it marks the folder as taken.
         let mut file = match fs::File::create_new(&network) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => bail!(
@@ -57,8 +73,11 @@ impl RunFolder {
             ),
             result => result.with_context(|| format!("{}: cannot write", network.display()))?,
         };
-        file.write_all(model.to_toml()?.as_bytes())
-            .with_context(|| format!("{}: cannot write", network.display()))?;
+        let text = model.to_toml()?;
+        if let Err(error) = file.write_all(text.as_bytes()) {
+            folder.discard();
+            return Err(error).with_context(|| format!("{}: cannot write", network.display()));
+        }
         Ok(folder)
     }
 
@@ -96,8 +115,7 @@ impl RunFolder {
     /// Takes back what a new training has written, for one that has failed before its first checkpoint. What cannot
     /// be removed stays.
     pub(crate) fn discard(&self) {
-        for name in [NETWORK, CLASSES, CONFIG, ENVIRONMENT, WEIGHTS, BEST].iter().chain(&log::FILES)
-        {
+        for name in names() {
             let _ = fs::remove_file(self.path.join(name));
         }
         for path in events::files(&self.path) {
@@ -123,6 +141,10 @@ impl RunFolder {
 
     pub(crate) fn checkpoint(&self) -> PathBuf {
         self.path.join(CHECKPOINT)
+    }
+
+    pub(crate) fn report(&self) -> PathBuf {
+        self.path.join(REPORT)
     }
 
     pub(crate) fn config(&self) -> PathBuf {

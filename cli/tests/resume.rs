@@ -39,7 +39,9 @@ fn more_epochs_are_those_of_one_training() {
         for epochs in [3, 5] {
             let stdout =
                 sandbox.loupe(&format!("train --resume {run} --epochs {epochs}")).succeeds();
-            assert!(stdout.lines().next().unwrap().contains("; goes on after epoch "), "{stdout}");
+            let first = stdout.lines().next().unwrap();
+            assert!(first.starts_with("cnn: 3,720 parameters, "), "{stdout}");
+            assert!(first.contains("; goes on after epoch "), "{stdout}");
             assert!(stdout.ends_with(&format!("wrote {run}\n")), "{stdout}");
         }
         assert_same_runs(&sandbox, &format!("whole{i}"), &run);
@@ -108,6 +110,8 @@ fn what_cannot_go_on_is_refused() {
     sandbox.loupe("train --epochs 1 --out run").succeeds();
     let parts = ["run: all 1 epochs are over", "--epochs"];
     sandbox.loupe("train --resume run").fails(1, &parts);
+    let parts = ["patience needs items to judge by", "--validation"];
+    sandbox.loupe("train --resume run --epochs 2 --patience 2").fails(1, &parts);
     let parts = ["nowhere/checkpoint.safetensors: cannot read", "the checkpoint of a training"];
     sandbox.loupe("train --resume nowhere").fails(1, &parts);
     let parts = ["'--resume <RUN>' cannot be used with", "--lr"];
@@ -133,6 +137,87 @@ fn what_cannot_go_on_is_refused() {
 
     // The run is as it was.
     sandbox.loupe("train --resume run --epochs 2").succeeds();
+    let parts = ["run: epoch 2 is over already; more epochs than 1 (--epochs) would go on"];
+    sandbox.loupe("train --resume run --epochs 1").fails(1, &parts);
+}
+
+#[test]
+fn patience_that_is_at_its_end_can_be_prolonged() {
+    let sandbox = Sandbox::new();
+    let options = "--validation 0.25 --epochs 1000 --lr 0.01 --batch-size 8";
+    sandbox.loupe(&format!("train {options} --patience 2 --out run")).succeeds();
+    let files = sandbox.list("run");
+    let before = sandbox.read("run/report.html");
+    let parts = ["run: 2 epochs without a better score are over", "--patience"];
+    sandbox.loupe("train --resume run").fails(1, &parts);
+    assert!(sandbox.list("run") == files && sandbox.read("run/report.html") == before);
+    sandbox.loupe("train --resume run --patience 4").succeeds();
+    sandbox.loupe(&format!("train {options} --patience 4 --out whole")).succeeds();
+    assert_same_runs(&sandbox, "whole", "run");
+}
+
+#[test]
+fn results_that_were_not_written_are_made_up_for() {
+    let sandbox = Sandbox::new();
+    let first = sandbox.loupe("train --epochs 1 --out run").succeeds();
+    let scores = first.lines().find(|line| line.starts_with("batch statistics ")).unwrap();
+    std::fs::remove_file(sandbox.path("run/report.html")).unwrap();
+    let stdout = sandbox.loupe("train --resume run").succeeds();
+    assert!(stdout.lines().any(|line| line == scores), "{stdout}");
+    sandbox.assert_run("run", &[]);
+    let report = String::from_utf8(sandbox.read("run/report.html")).unwrap();
+    assert!(!report.contains("images per second"), "no step was taken");
+}
+
+#[test]
+fn what_makes_another_training_is_said() {
+    let sandbox = Sandbox::new();
+    let warning = "\nthe learning rates go by the number of epochs: so far they were those of 2 epochs, from here \
+                   on they are those of 3\n";
+    for schedule in ["step", "linear", "cosine", "one-cycle"] {
+        let out = format!("--schedule {schedule} --batch-size 8 --epochs 2 --out {schedule}");
+        sandbox.loupe(&format!("train {out}")).succeeds();
+        let stdout = sandbox.loupe(&format!("train --resume {schedule} --epochs 3")).succeeds();
+        assert_eq!(stdout.contains(warning), schedule != "step", "{stdout}");
+    }
+    let portable = "train --epochs 1 --out run";
+    sandbox.loupe(portable).env("LOUPE_ISA", "portable").succeeds();
+    let again = sandbox.loupe("train --resume run --epochs 2").env("LOUPE_ISA", "portable");
+    assert!(!again.succeeds().contains("rounds otherwise"));
+    let stdout = sandbox.loupe("train --resume run --epochs 3").succeeds();
+    let best = !stdout.lines().next().unwrap().contains("; portable, ");
+    assert_eq!(stdout.contains("\nthe training was begun on portable; "), best, "{stdout}");
+}
+
+/// A hang-up ends neither a program that `nohup` has started, nor is it taken for Ctrl-C.
+#[cfg(unix)]
+#[test]
+fn signals_that_are_ignored_stay_ignored() {
+    let sandbox = Sandbox::new();
+    let mut child = Command::new("sh")
+        .args(["-c", "trap '' HUP; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_loupe")])
+        .args(["train", "--epochs", "1000000", "--out", "run"])
+        .current_dir(sandbox.path("."))
+        .env_remove("LOUPE_ISA")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut text = String::new();
+    let mut next = |text: &mut String| {
+        assert_ne!(stdout.read_line(text).unwrap(), 0, "it ended by itself: {text}");
+    };
+    while !text.contains("epoch 2/") {
+        next(&mut text);
+    }
+    let kill = Command::new("kill").args(["-HUP".to_owned(), child.id().to_string()]).status();
+    assert!(kill.unwrap().success());
+    let epochs = epochs_of(&sandbox, "run") + 20;
+    while epochs_of(&sandbox, "run") < epochs {
+        next(&mut text);
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 #[cfg(unix)]

@@ -93,6 +93,29 @@ fn other_files_in_the_folder_do_not_matter() {
 }
 
 #[test]
+fn files_that_are_not_ours_are_not_written_over() {
+    let sandbox = Sandbox::new();
+    for name in ["config.toml", "weights.safetensors", "metrics.csv", "events.out.tfevents.1"] {
+        let file = format!("mine-{name}/{name}");
+        sandbox.write(&file, "epochs = 1\n");
+        let parts = [&*file, "would be written over", "--out"];
+        sandbox.loupe(&format!("train --epochs 1 --out mine-{name}")).fails(1, &parts);
+        assert_eq!(sandbox.read(&file), b"epochs = 1\n");
+        assert_eq!(sandbox.list(&format!("mine-{name}")), [name]);
+    }
+}
+
+#[test]
+fn an_epoch_that_leaves_a_single_item_is_refused_at_once() {
+    let sandbox = Sandbox::new();
+    sandbox.write("pixel.toml", support::ONE_PIXEL);
+    let parts = ["64 items in batches of 63 leave one for the last step of an epoch: layer 1, "];
+    sandbox.loupe("train --model pixel.toml --batch-size 63 --out run").fails(1, &parts);
+    assert!(!sandbox.has("run"));
+    sandbox.loupe("train --model pixel.toml --batch-size 32 --epochs 1 --out run").succeeds();
+}
+
+#[test]
 fn the_mlp_has_one_score() {
     let sandbox = Sandbox::new();
     let stdout = sandbox.loupe("train --model mlp --epochs 1").succeeds();

@@ -64,6 +64,16 @@ pub(crate) enum NetworkChoice {
     Inline { name: String, spec: NetworkSpec },
 }
 
+impl NetworkChoice {
+    /// What a network by name or file is called.
+    pub(crate) fn name(&self) -> Option<String> {
+        match self {
+            NetworkChoice::Named(name) => Path::new(name).file_stem()?.to_str().map(str::to_owned),
+            NetworkChoice::Inline { .. } => None,
+        }
+    }
+}
+
 impl<'de> Deserialize<'de> for NetworkChoice {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<NetworkChoice, D::Error> {
         struct Choice;

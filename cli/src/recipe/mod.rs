@@ -122,7 +122,7 @@ impl Recipe {
     }
 
     /// Refuses numbers that each are possible but contradict each other.
-    fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         if let Some((field, expected, found)) = self.schedule.fault() {
             bail!("schedule.{field}: expected {expected}, found {found}");
         }

@@ -44,8 +44,9 @@ pub(crate) struct EpochRow {
     pub(crate) mean_loss: f64,
     pub(crate) batch_accuracy: Option<f64>,
     pub(crate) running_accuracy: Option<f64>,
-    pub(crate) seconds: f64,
-    pub(crate) images_per_second: f64,
+    /// None if the log does not say it.
+    pub(crate) seconds: Option<f64>,
+    pub(crate) images_per_second: Option<f64>,
 }
 
 /// A class and how well it is told from the others, from 0 to 1; none where nothing is divided by nothing.
@@ -121,8 +122,8 @@ mod tests {
                 mean_loss: f64::NAN,
                 batch_accuracy: Some(0.9784),
                 running_accuracy: None,
-                seconds: 0.5,
-                images_per_second: 120000.4,
+                seconds: Some(0.5),
+                images_per_second: Some(120000.4),
             }],
             confusion: Some(&confusion(&[vec![1]], &[NAME.to_owned()], NAME)),
             classes: vec![ClassRow {

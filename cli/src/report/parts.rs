@@ -63,17 +63,15 @@ pub(super) fn epochs(epochs: &[EpochRow]) -> String {
     let heads =
         ["epoch", "mean loss", "batch statistics", "running statistics", "time", "images/s"];
     let rows = epochs.iter().map(|row| {
-        let images = match row.images_per_second.is_finite() && row.images_per_second >= 0.0 {
-            true => Thousands(row.images_per_second.round() as usize).to_string(),
-            false => "–".to_owned(),
-        };
+        let shown = |text: Option<String>| text.unwrap_or("–".to_owned());
+        let images = row.images_per_second;
         vec![
             row.epoch.to_string(),
             format!("{:.4}", row.mean_loss),
             percent(row.batch_accuracy),
             percent(row.running_accuracy),
-            format!("{:.2} s", row.seconds),
-            images,
+            shown(row.seconds.map(|seconds| format!("{seconds:.2} s"))),
+            shown(images.map(|images| Thousands(images.round() as usize).to_string())),
         ]
     });
     table("Epochs", &heads, rows)

@@ -27,8 +27,9 @@ pub(crate) struct TrainArguments {
     #[arg(long, value_name = "SECONDS", value_parser = recipe::seconds)]
     pub(crate) max_seconds: Option<f64>,
 
-    /// Go on with the training of this run folder: the result is that of a training that was never
-    /// interrupted
+    /// Go on with the training of this run folder, also with more --epochs: the result is that of a training
+    /// that was never interrupted. Only with a schedule that ends with the training, other epochs mean
+    /// other learning rates from here on
     #[arg(long, value_name = "RUN", conflicts_with_all = [
         "preset", "config", "model", "batch_size", "lr", "optimizer", "momentum", "schedule", "loss",
         "seed", "shuffle", "validation", "statistics", "shift", "rotate", "out",

@@ -7,16 +7,19 @@ mod session;
 pub(crate) use arguments::TrainArguments;
 
 use crate::data;
+use crate::environment;
 use crate::interrupt::{self, Interrupt};
+use crate::model::Model;
 use crate::output::{Output, Thousands};
-use crate::recipe::{Changes, NetworkChoice, Recipe};
+use crate::recipe::{Changes, Recipe};
 use crate::run_folder::RunFolder;
 use crate::training_data::Data;
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Error, Result};
+use loupe_engine::Tier;
 use loupe_model::data::Dataset;
-use loupe_model::{Network, Trainer, Training};
+use loupe_model::{Network, SpecError, Trainer, Training};
 use session::{Session, Stop};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 pub(crate) fn run(arguments: &TrainArguments, mut output: Output) -> Result<ExitCode> {
@@ -32,7 +35,7 @@ pub(crate) fn run(arguments: &TrainArguments, mut output: Output) -> Result<Exit
     }
     let cx = data::context(&arguments.threads)?;
     let model = match &resumed {
-        Some(resumed) => resumed.folder.model()?,
+        Some(resumed) => resumed.model(&recipe)?,
         None => recipe.model()?,
     };
     let network = Network::new(model.spec.clone(), recipe.seed)?;
@@ -44,7 +47,8 @@ pub(crate) fn run(arguments: &TrainArguments, mut output: Output) -> Result<Exit
             Training::resume(trainer, learn, scored, options, checkpoint)
                 .with_context(|| path.display().to_string())?
         }
-        None => Training::new(trainer, learn, scored, options)?,
+        None => Training::new(trainer, learn, scored, options)
+            .map_err(|error| explained(error, learn.len(), recipe.batch_size.get()))?,
     };
     output.detail(format_args!(
         "{} items to learn from, {} to validate and {} to be judged by, of {}",
@@ -53,6 +57,8 @@ pub(crate) fn run(arguments: &TrainArguments, mut output: Output) -> Result<Exit
         Thousands(data.test.len()),
         recipe.data.display()
     ));
+    let warnings =
+        resumed.as_ref().map_or(Vec::new(), |resumed| resumed.warnings(&recipe, &training));
     let interrupt = Interrupt::watch()?;
     let mut session = match resumed {
         Some(resumed) => Session::resume(resumed.folder, training, &recipe)?,
@@ -62,6 +68,9 @@ pub(crate) fn run(arguments: &TrainArguments, mut output: Output) -> Result<Exit
         }
     };
     output.note(format_args!("{}", session.headline(&model.name, &recipe)));
+    for warning in warnings {
+        output.note(format_args!("{warning}"));
+    }
     let stop = session.train(&recipe, data.judge(), &interrupt, &mut output);
     match session.ended(stop)? {
         Stop::Interrupted => {
@@ -91,11 +100,26 @@ pub(crate) fn run(arguments: &TrainArguments, mut output: Output) -> Result<Exit
     Ok(ExitCode::SUCCESS)
 }
 
+/// The error, with the items of the last step if there are too few of them.
+fn explained(error: loupe_model::Error, items: usize, batch: usize) -> Error {
+    let few = matches!(error, loupe_model::Error::Spec(SpecError::OneValuePerChannel { .. }));
+    let error = Error::new(error);
+    if few && batch > 1 && items % batch == 1 {
+        let items = Thousands(items);
+        return error.context(format!(
+            "{items} items in batches of {batch} leave one for the last step of an epoch"
+        ));
+    }
+    error
+}
+
 /// A run that is to go on.
 struct Resumed {
     folder: RunFolder,
-    path: std::path::PathBuf,
+    path: PathBuf,
     checkpoint: Vec<u8>,
+    /// What its configuration says.
+    recipe: Recipe,
 }
 
 fn resumed_run(run: &Path) -> Result<Resumed> {
@@ -108,18 +132,14 @@ fn resumed_run(run: &Path) -> Result<Resumed> {
             run.display()
         )
     })?;
-    Ok(Resumed { folder, path, checkpoint })
+    let recipe = Recipe::resolve(None, Some(&folder.config()), Changes::default())?;
+    Ok(Resumed { folder, path, checkpoint, recipe })
 }
 
 impl Resumed {
     /// The run's recipe, with what may change in a training that goes on.
     fn recipe(&self, arguments: &TrainArguments) -> Result<Recipe> {
-        let mut recipe = Recipe::resolve(None, Some(&self.folder.config()), Changes::default())?;
-        if let NetworkChoice::Named(name) = &mut recipe.network
-            && name.ends_with("ml")
-        {
-            *name = self.folder.network().to_string_lossy().into_owned();
-        }
+        let mut recipe = self.recipe.clone();
         let changes = arguments.changes();
         if let Some(epochs) = changes.epochs {
             recipe.epochs = epochs;
@@ -129,6 +149,40 @@ impl Resumed {
         if let Some(path) = changes.data.path {
             recipe.data = path;
         }
+        recipe.check()?;
         Ok(recipe)
+    }
+
+    /// The run's network, called as before or, if nothing says how, as its folder.
+    fn model(&self, recipe: &Recipe) -> Result<Model> {
+        let mut model = self.folder.model()?;
+        let folder = || Some(self.folder.path().file_name()?.to_string_lossy().into_owned());
+        if let Some(name) = recipe.network.name().or_else(folder) {
+            model.name = name;
+        }
+        Ok(model)
+    }
+
+    /// In what the result will differ from that of a training that was never interrupted.
+    fn warnings(&self, recipe: &Recipe, training: &Training<'_>) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let (before, now) = (self.recipe.epochs, recipe.epochs);
+        if before != now && recipe.schedule.depends_on_epochs() && training.position() != (0, 0) {
+            warnings.push(format!(
+                "the learning rates go by the number of epochs: so far they were those of \
+                 {before} epochs, from here on they are those of {now}"
+            ));
+        }
+        let tier = training.trainer().context().isa().tier();
+        let rounds_twice = |tier| tier == Tier::Portable;
+        let began = environment::tier(&self.folder.environment());
+        if let Some(began) = began.filter(|&began| rounds_twice(began) != rounds_twice(tier)) {
+            let [began, tier] = [began, tier].map(Tier::name);
+            warnings.push(format!(
+                "the training was begun on {began}; {tier} rounds otherwise, so the result is not \
+                 that of one training on {began}"
+            ));
+        }
+        warnings
     }
 }

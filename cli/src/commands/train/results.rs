@@ -16,7 +16,6 @@ use serde_json::Value;
 const LOSS: &str = "loss";
 const CONFUSION: &str = "confusion";
 const MISTAKES: &str = "mistakes";
-const REPORT: &str = "report.html";
 
 /// Most wrong items that are drawn, and how many stand in a row.
 const DRAWN_MISTAKES: [usize; 2] = [40, 10];
@@ -77,7 +76,7 @@ pub(super) fn write_all(
         configuration: Some(&configuration),
         environment: environment_rows(session)?,
     };
-    write(&session.folder().path().join(REPORT), html(&report).as_bytes())
+    write(&session.folder().report(), html(&report).as_bytes())
 }
 
 /// Writes each drawing as SVG and PNG; on threads of their own where the run has several, for painting takes a
@@ -229,21 +228,19 @@ fn numbers(session: &Session<'_>, shown: Option<&Judged>) -> Vec<(&'static str, 
 }
 
 fn epoch_rows(session: &Session<'_>, items: usize) -> Vec<EpochRow> {
-    let mut before = 0.0;
     let epochs = session.training().history().epochs().iter();
-    let row = |(epoch, &end): (&EpochRecord, &f64)| {
-        let seconds = end - before;
-        before = end;
+    let row = |epoch: &EpochRecord| {
+        let seconds = session.epoch_seconds(epoch.epoch);
         EpochRow {
             epoch: epoch.epoch,
             mean_loss: epoch.mean_loss,
             batch_accuracy: epoch.batch_statistics.map(Score::ratio),
             running_accuracy: epoch.running_statistics.map(Score::ratio),
             seconds,
-            images_per_second: items as f64 / seconds.max(1e-9),
+            images_per_second: seconds.map(|seconds| items as f64 / seconds.max(1e-9)),
         }
     };
-    epochs.zip(session.epoch_ends()).map(row).collect()
+    epochs.map(row).collect()
 }
 
 fn class_rows<'a>(judged: &Judged, names: &'a [String]) -> Vec<ClassRow<'a>> {

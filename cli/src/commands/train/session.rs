@@ -25,6 +25,8 @@ pub(super) struct Session<'d> {
     saved: bool,
     /// Images per second.
     speed: Option<f64>,
+    /// Of training, in the end.
+    seconds: f64,
 }
 
 /// Why a training has stopped.
@@ -56,7 +58,9 @@ impl<'d> Session<'d> {
             RunLog::create(folder.path())
         };
         match begin() {
-            Ok(log) => Ok(Session { training, folder, log, saved: false, speed: None }),
+            Ok(log) => {
+                Ok(Session { training, folder, log, saved: false, speed: None, seconds: 0.0 })
+            }
             Err(error) => {
                 folder.discard();
                 Err(error)
@@ -70,16 +74,28 @@ impl<'d> Session<'d> {
         training: Training<'d>,
         recipe: &Recipe,
     ) -> Result<Session<'d>> {
-        if training.end() == Some(End::Epochs) {
-            anyhow::bail!(
-                "{}: all {} epochs are over; more of them (--epochs) would go on",
-                folder.path().display(),
-                recipe.epochs
-            );
+        // Without a report, its results are still to be written.
+        if let Some(end) = training.end().filter(|_| folder.report().exists()) {
+            let run = folder.path().display();
+            match (end, recipe.patience) {
+                (End::Patience, Some(patience)) => anyhow::bail!(
+                    "{run}: {patience} epochs without a better score are over; more of them \
+                     (--patience) would go on"
+                ),
+                _ if training.position() == (recipe.epochs, 0) => anyhow::bail!(
+                    "{run}: all {} epochs are over; more of them (--epochs) would go on",
+                    recipe.epochs
+                ),
+                _ => anyhow::bail!(
+                    "{run}: {} is over already; more epochs than {} (--epochs) would go on",
+                    place(training.position()),
+                    recipe.epochs
+                ),
+            }
         }
         let log = RunLog::resume(folder.path(), training.history().losses().len())?;
         write(&folder.config(), recipe.to_toml().as_bytes())?;
-        Ok(Session { training, folder, log, saved: true, speed: None })
+        Ok(Session { training, folder, log, saved: true, speed: None, seconds: 0.0 })
     }
 
     pub(super) fn training(&self) -> &Training<'d> {
@@ -90,14 +106,14 @@ impl<'d> Session<'d> {
         &self.folder
     }
 
-    /// Seconds of training.
+    /// Seconds of training, when it has stopped.
     pub(super) fn seconds(&self) -> f64 {
-        self.log.seconds()
+        self.seconds
     }
 
-    /// Of each epoch that is over, the seconds of training up to its end.
-    pub(super) fn epoch_ends(&self) -> &[f64] {
-        self.log.epoch_ends()
+    /// Seconds that an epoch took, if the log says it.
+    pub(super) fn epoch_seconds(&self, epoch: usize) -> Option<f64> {
+        self.log.epoch_seconds(epoch)
     }
 
     /// Images per second of training, if there was any.
@@ -126,12 +142,7 @@ impl<'d> Session<'d> {
 
     /// How far the training is, in words.
     pub(super) fn place(&self) -> String {
-        let (epochs, steps) = self.training.position();
-        match (epochs, steps) {
-            (0, _) => format!("step {} of epoch 1", Thousands(steps)),
-            (_, 0) => format!("epoch {epochs}"),
-            _ => format!("step {} of epoch {}", Thousands(steps), epochs + 1),
-        }
+        place(self.training.position())
     }
 
     /// Takes steps until something stops it. `judge` is what the items are called that are scored after each
@@ -146,7 +157,8 @@ impl<'d> Session<'d> {
         let began = Instant::now();
         let limit = recipe.max_seconds.and_then(|limit| Duration::try_from_secs_f64(limit).ok());
         let mut saved = began;
-        let mut progress = Progress::new(recipe.epochs, self.items_left(recipe), output.quiet());
+        let left = self.items_left(recipe);
+        let mut progress = Progress::new(recipe.epochs, left, limit, output.quiet());
         let stop = loop {
             let Some(step) = self.training.step()? else {
                 break match self.training.end() {
@@ -159,11 +171,11 @@ impl<'d> Session<'d> {
             let now = Instant::now();
             if let Some(record) = step.epoch_over {
                 self.log.epoch(&record)?;
-                progress.epoch(&record, judge, output);
                 if record.best {
                     self.write_network(&self.folder.best_weights(), self.training.network())?;
                 }
                 self.save()?;
+                progress.epoch(&record, judge, output);
                 saved = now;
             } else if now - saved >= SAVE_EVERY {
                 self.save()?;
@@ -181,7 +193,8 @@ impl<'d> Session<'d> {
                 break stop;
             }
         };
-        self.speed = Some(progress.finish());
+        self.speed = progress.finish();
+        self.seconds = self.log.seconds();
         if self.training.history().losses().is_empty() {
             self.save()?;
         }
@@ -222,5 +235,14 @@ impl<'d> Session<'d> {
 
     fn write_network(&self, path: &Path, network: &Network) -> Result<()> {
         Ok(network.save_weights(path)?)
+    }
+}
+
+/// How far a training is that has taken so many epochs, and steps of another one.
+fn place((epochs, steps): (usize, usize)) -> String {
+    match (epochs, steps) {
+        (0, _) => format!("step {} of epoch 1", Thousands(steps)),
+        (_, 0) => format!("epoch {epochs}"),
+        _ => format!("step {} of epoch {}", Thousands(steps), epochs + 1),
     }
 }
