@@ -16,11 +16,8 @@ fn help_names_every_option_and_its_default() {
         // However the lines are broken.
         text.split_whitespace().collect::<Vec<_>>().join(" ")
     };
-    let common = [
-        ("--data <DIR>", "[default: data/mnist]"),
-        ("--threads <N>", "[default: the number of cores]"),
-        ("--help", ""),
-    ];
+    let data = ("--data <DIR>", "[default: data/mnist]");
+    let common = [("--threads <N>", "[default: the number of cores]"), ("--help", "")];
     let train = [
         ("--model <NAME|FILE>", "[default: cnn]"),
         ("--epochs <N>", "[default: 3]"),
@@ -28,12 +25,14 @@ fn help_names_every_option_and_its_default() {
         ("--lr <RATE>", "[default: 0.001]"),
         ("--seed <N>", "[default: 0]"),
         ("--shuffle", "instead of file order"),
+        data,
         ("--out <DIR>", "[default: runs/MODEL-N, the first N that is free]"),
     ];
     let eval = [
         ("<RUN>", "A folder that `train` has written"),
         ("--model <NAME|FILE>", "[default: the network of the folder or file]"),
         ("--split <SPLIT>", "[default: test] [possible values: train, test]"),
+        data,
     ];
     for (command, own) in [("train", &train[..]), ("eval", &eval[..])] {
         for flag in ["--help", "-h"] {

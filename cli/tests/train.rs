@@ -109,7 +109,7 @@ fn files_that_are_not_ours_are_not_written_over() {
 fn an_epoch_that_leaves_a_single_item_is_refused_at_once() {
     let sandbox = Sandbox::new();
     sandbox.write("pixel.toml", support::ONE_PIXEL);
-    let parts = ["64 items in batches of 63 leave one for the last step of an epoch: layer 1, "];
+    let parts = ["64 items in batches of 63 leave one for the last step of an epoch: layer 2, "];
     sandbox.loupe("train --model pixel.toml --batch-size 63 --out run").fails(1, &parts);
     assert!(!sandbox.has("run"));
     sandbox.loupe("train --model pixel.toml --batch-size 32 --epochs 1 --out run").succeeds();

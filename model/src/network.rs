@@ -124,9 +124,17 @@ impl Network {
     /// [`SpecError::OneValuePerChannel`] of the first batch normalisation to which a single input brings one
     /// value per channel, whose variance is not defined.
     pub fn check_single(&self) -> Result<(), SpecError> {
+        self.check_batch(1)
+    }
+
+    /// Whether a batch of this size has batch statistics.
+    ///
+    /// # Errors
+    /// As [`Network::check_single`].
+    pub(crate) fn check_batch(&self, batch: usize) -> Result<(), SpecError> {
         let mut shapes = vec![self.spec.input.clone()];
         shapes.extend(self.spec.shapes()?);
-        self.spec.one_value_per_channel(&shapes, 1).map_or(Ok(()), Err)
+        self.spec.one_value_per_channel(&shapes, batch).map_or(Ok(()), Err)
     }
 }
 

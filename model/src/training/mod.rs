@@ -127,7 +127,7 @@ impl<'d> Training<'d> {
     /// [`NetworkSpec::shapes`](crate::NetworkSpec::shapes) or if a batch, such as the last of an epoch, has one
     /// value per channel to normalise, [`Error::Engine`] if a number of the options has no meaning.
     pub fn new(
-        mut trainer: Trainer,
+        trainer: Trainer,
         data: &'d Dataset,
         scored: Option<Scored<'d>>,
         options: TrainOptions,
@@ -139,7 +139,7 @@ impl<'d> Training<'d> {
         options.check()?;
         let batches = Batches { data, options };
         for size in batches.sizes() {
-            trainer.plan(size)?;
+            trainer.network().check_batch(size)?;
         }
         let mut training = Training {
             retained: Retained::of(&trainer, [0, 0]),
