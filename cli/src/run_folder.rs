@@ -133,9 +133,11 @@ impl RunFolder {
         self.path.join(ENVIRONMENT)
     }
 
-    /// The network.
+    /// The network, by the name of the folder.
     pub(crate) fn model(&self) -> Result<Model> {
-        Model::from_file(&self.network())
+        let name = self.path.file_name().unwrap_or(self.path.as_os_str());
+        let Model { spec, .. } = Model::from_file(&self.network())?;
+        Ok(Model { name: name.to_string_lossy().into_owned(), spec })
     }
 
     pub(crate) fn network(&self) -> PathBuf {

@@ -9,7 +9,7 @@ pub(crate) use arguments::TrainArguments;
 use crate::data;
 use crate::interrupt::{self, Interrupt};
 use crate::output::{Output, Thousands};
-use crate::recipe::{Changes, NetworkChoice, Recipe};
+use crate::recipe::{Changes, Recipe};
 use crate::run_folder::RunFolder;
 use crate::training_data::Data;
 use anyhow::{Context as _, Result};
@@ -115,11 +115,6 @@ impl Resumed {
     /// The run's recipe, with what may change in a training that goes on.
     fn recipe(&self, arguments: &TrainArguments) -> Result<Recipe> {
         let mut recipe = Recipe::resolve(None, Some(&self.folder.config()), Changes::default())?;
-        if let NetworkChoice::Named(name) = &mut recipe.network
-            && name.ends_with("ml")
-        {
-            *name = self.folder.network().to_string_lossy().into_owned();
-        }
         let changes = arguments.changes();
         if let Some(epochs) = changes.epochs {
             recipe.epochs = epochs;
