@@ -49,7 +49,7 @@ pub(crate) struct Recipe {
 pub(crate) enum Preset {
     /// The tutorial's run: its convolutional network, batch size 1, 3 epochs in file order
     Tutorial,
-    /// A larger network that reaches 99 % within about a second
+    /// A larger network that reaches 99.2 % of the MNIST digits in about two seconds
     Fast,
 }
 
