@@ -11,6 +11,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 #[derive(Debug, Args)]
+#[command(allow_negative_numbers = true)]
 pub(crate) struct TrainArguments {
     /// What to begin with [default: tutorial]
     #[arg(long, value_enum, value_name = "NAME")]
