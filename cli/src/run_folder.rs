@@ -76,8 +76,10 @@ impl RunFolder {
             }
             result => result.with_context(|| format!("{}: cannot write", network.display()))?,
         };
-        file.write_all(model.to_toml()?.as_bytes())
-            .with_context(|| format!("{}: cannot write", network.display()))?;
+        if let Err(error) = file.write_all(model.to_toml()?.as_bytes()) {
+            folder.discard();
+            return Err(error).with_context(|| format!("{}: cannot write", network.display()));
+        }
         Ok(folder)
     }
 
