@@ -51,7 +51,7 @@ pub(crate) struct Arguments {
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct Verbosity {
     /// Print results only: no headlines, progress or hints
-    #[arg(long, short, global = true, display_order = 900, conflicts_with = "verbose")]
+    #[arg(long, short, global = true, conflicts_with = "verbose", display_order = 900)]
     pub(crate) quiet: bool,
 
     /// Print details too

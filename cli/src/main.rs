@@ -27,7 +27,9 @@ mod report;
 mod run_folder;
 mod scores;
 mod screen;
+mod shell;
 mod similar;
+mod text_file;
 mod trained;
 mod training_data;
 

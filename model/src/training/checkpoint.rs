@@ -29,6 +29,8 @@ use std::collections::HashMap;
 const FORMAT: &str = "loupe checkpoint 1";
 /// Numbers of a row of `history.epochs`.
 const COLUMNS: usize = 10;
+/// The largest number of items in a row: 2⁵³, up to which an f64 holds all whole numbers.
+const MAX_COUNT: f64 = (1u64 << 53) as f64;
 
 /// A checkpoint that cannot be resumed.
 #[derive(Debug, thiserror::Error)]
@@ -156,7 +158,7 @@ impl<'d> Training<'d> {
         }
         let taken = epoch.checked_mul(steps).map(|steps| steps + step);
         self.position = Position { epoch, step, loss_sum: loss_sum[0], correct, items };
-        self.history = history(&mut tensors)?;
+        self.history = history(&mut tensors, self.batches.data.len())?;
         if Some(self.history.losses.len()) != taken || self.history.epochs.len() != epoch {
             return Err(inconsistent("its history is not as long as the training"));
         }
@@ -169,7 +171,8 @@ impl<'d> Training<'d> {
     }
 }
 
-fn history(tensors: &mut Tensors<'_>) -> Result<History, CheckpointError> {
+/// The history of a training on `items` items.
+fn history(tensors: &mut Tensors<'_>, items: usize) -> Result<History, CheckpointError> {
     let len = |name: &str| tensors.get(name).and_then(|t| t.shape().first().copied()).unwrap_or(0);
     let (steps, epochs) = (len("history.losses"), len("history.epochs"));
     // Sizes of tensors that are in the file, if they are what they claim to be.
@@ -181,7 +184,14 @@ fn history(tensors: &mut Tensors<'_>) -> Result<History, CheckpointError> {
     let mut rows = vec![0.0; epochs * COLUMNS];
     take_doubles(tensors, "history.epochs", &[epochs, COLUMNS], &mut rows)?;
     let (rows, _) = rows.as_chunks::<COLUMNS>();
-    Ok(History { losses, epochs: rows.iter().map(from_row).collect() })
+    let epochs: Option<Vec<EpochRecord>> =
+        (1..).zip(rows).map(|(epoch, row)| from_row(row, epoch, items)).collect();
+    match epochs {
+        Some(epochs) if losses.iter().all(|loss| loss.is_finite()) => {
+            Ok(History { losses, epochs })
+        }
+        _ => Err(CheckpointError::Inconsistent { what: "its history is not one of this data set" }),
+    }
 }
 
 /// Bytes of all tensors.
@@ -211,19 +221,34 @@ fn to_row(record: &EpochRecord) -> [f64; COLUMNS] {
     ]
 }
 
-fn from_row(row: &[f64; COLUMNS]) -> EpochRecord {
-    let score = |correct: f64, items: f64| {
-        (!correct.is_nan()).then_some(Score { correct: correct as usize, items: items as usize })
+/// None if the row is not that of this epoch, counted from 1, of a training on `items` items.
+fn from_row(row: &[f64; COLUMNS], epoch: usize, items: usize) -> Option<EpochRecord> {
+    let count = |number: f64| {
+        let exact = (0.0..=MAX_COUNT).contains(&number) && number.fract() == 0.0;
+        exact.then_some(number as usize)
     };
-    EpochRecord {
-        epoch: row[0] as usize,
-        mean_loss: row[1],
-        training: Score { correct: row[2] as usize, items: row[3] as usize },
-        lr: row[4],
-        batch_statistics: score(row[5], row[6]),
-        running_statistics: score(row[7], row[8]),
-        best: row[9] != 0.0,
-    }
+    let score = |correct: f64, items: f64| {
+        let score = Score { correct: count(correct)?, items: count(items)? };
+        (score.correct <= score.items).then_some(score)
+    };
+    let scored = |correct: f64, items: f64| match correct.is_nan() && items.is_nan() {
+        true => Some(None),
+        false => score(correct, items).map(Some),
+    };
+    let &[number, mean_loss, correct, of, lr, .., best] = row;
+    let usable = number == epoch as f64
+        && mean_loss.is_finite()
+        && lr.is_finite()
+        && (best == 0.0 || best == 1.0);
+    usable.then_some(EpochRecord {
+        epoch,
+        mean_loss,
+        training: score(correct, of).filter(|score| score.items == items)?,
+        lr,
+        batch_statistics: scored(row[5], row[6])?,
+        running_statistics: scored(row[7], row[8])?,
+        best: best == 1.0,
+    })
 }
 
 /// What a training must have in common with the one that is resumed.

@@ -8,9 +8,11 @@ pub(crate) use arguments::TrainArguments;
 
 use crate::data;
 use crate::interrupt::{self, Interrupt};
+use crate::model::Model;
 use crate::output::{Output, Thousands};
-use crate::recipe::{Changes, Recipe};
+use crate::recipe::{Changes, NetworkChoice, Recipe};
 use crate::run_folder::RunFolder;
+use crate::shell::Word;
 use crate::training_data::Data;
 use anyhow::{Context as _, Result};
 use loupe_model::data::Dataset;
@@ -32,7 +34,7 @@ pub(crate) fn run(arguments: &TrainArguments, mut output: Output) -> Result<Exit
     }
     let cx = data::context(&arguments.threads)?;
     let model = match &resumed {
-        Some(resumed) => resumed.folder.model()?,
+        Some(resumed) => resumed.model(&recipe)?,
         None => recipe.model()?,
     };
     let network = Network::new(model.spec.clone(), recipe.seed)?;
@@ -65,7 +67,7 @@ pub(crate) fn run(arguments: &TrainArguments, mut output: Output) -> Result<Exit
     let stop = session.train(&recipe, data.judge(), &interrupt, &mut output);
     match session.ended(stop)? {
         Stop::Interrupted => {
-            let folder = session.folder().path().display();
+            let folder = Word(session.folder().path());
             output.note(format_args!(
                 "interrupted after {}; go on with: loupe train --resume {folder}",
                 session.place()
@@ -77,7 +79,7 @@ pub(crate) fn run(arguments: &TrainArguments, mut output: Output) -> Result<Exit
             "stopped after {:.1} s, after {}; go on with: loupe train --resume {}",
             session.seconds(),
             session.place(),
-            session.folder().path().display()
+            Word(session.folder().path())
         )),
         Stop::Patience => output.note(format_args!(
             "stopped early: no better score for {} epochs",
@@ -99,7 +101,7 @@ struct Resumed {
 }
 
 fn resumed_run(run: &Path) -> Result<Resumed> {
-    let folder = RunFolder::open(run);
+    let folder = RunFolder::open_locked(run)?;
     let path = folder.checkpoint();
     let checkpoint = std::fs::read(&path).with_context(|| {
         format!(
@@ -112,6 +114,18 @@ fn resumed_run(run: &Path) -> Result<Resumed> {
 }
 
 impl Resumed {
+    /// The run's network, with the name that it had when the training began. If it stood in the configuration it is
+    /// called like the folder.
+    fn model(&self, recipe: &Recipe) -> Result<Model> {
+        let mut model = self.folder.model()?;
+        if let NetworkChoice::Named(name) = &recipe.network
+            && let Some(stem) = Path::new(name).file_stem()
+        {
+            model.name = stem.to_string_lossy().into_owned();
+        }
+        Ok(model)
+    }
+
     /// The run's recipe, with what may change in a training that goes on.
     fn recipe(&self, arguments: &TrainArguments) -> Result<Recipe> {
         let mut recipe = Recipe::resolve(None, Some(&self.folder.config()), Changes::default())?;

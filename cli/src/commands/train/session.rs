@@ -71,10 +71,11 @@ impl<'d> Session<'d> {
         recipe: &Recipe,
     ) -> Result<Session<'d>> {
         if training.end() == Some(End::Epochs) {
+            let (epochs, _) = training.position();
             anyhow::bail!(
-                "{}: all {} epochs are over; more of them (--epochs) would go on",
+                "{}: the training is over after {epochs} epoch{}; a larger number of --epochs goes on",
                 folder.path().display(),
-                recipe.epochs
+                if epochs == 1 { "" } else { "s" }
             );
         }
         let log = RunLog::resume(folder.path(), training.history().losses().len())?;
