@@ -51,7 +51,7 @@ pub(crate) struct Arguments {
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct Verbosity {
     /// Print results only: no headlines, progress or hints
-    #[arg(long, short, global = true, display_order = 900, conflicts_with = "verbose")]
+    #[arg(long, short, global = true, conflicts_with = "verbose", display_order = 900)]
     pub(crate) quiet: bool,
 
     /// Print details too
@@ -75,48 +75,14 @@ pub(crate) enum Command {
         Without arguments this is the tutorial's run: the convolutional network, batch size 1, 3 epochs \
         in file order, Adam on binary cross-entropy.")]
     Train(TrainArguments),
-    /// Train several networks alike and say which is faster, smaller and better
-    #[command(
-        long_about = "Train several networks alike and say which is faster, smaller and better.\n\n\
-        All see the same items in the same order, with the same seed and optimiser. They take steps by turns, \
-        each on a clock of its own, so that a disturbed machine treats all alike. Without arguments this is \
-        the tutorial's convolutional network beside the fully connected one that it replaced."
-    )]
-    Compare(CompareArguments),
     /// Score a trained network by both normalisation modes, class by class
     Eval(EvalArguments),
-    /// Find out why the two normalisation modes score differently, and mend running statistics
-    #[command(
-        long_about = "Find out why the two normalisation modes score differently: both scores, and how far \
-        statistics of single images and of batches lie from the running ones at every batch normalisation. \
-        With --reestimate, average the running statistics anew over the training images."
-    )]
-    Doctor(DoctorArguments),
-    /// Show a network layer by layer: shapes, parameters, arithmetic and memory
-    Summary(SummaryArguments),
-    /// Write the weights of a run to a file that PyTorch reads and that says of which network it is
-    Export(ExportArguments),
     /// Say what pictures show
     #[command(long_about = "Say what pictures show.\n\n\
         The character on a picture is found, turned into white on black, scaled and centred as MNIST has its \
         digits; with --raw pictures are only resized. Images of IDX files are taken as they are. A network \
         that ends with a Sigmoid gives a score for each class by itself, any other a probability.")]
     Predict(PredictArguments),
-    /// Measure how fast this machine trains and infers
-    #[command(
-        long_about = "Measure how fast this machine trains and infers: the tutorial's two networks \
-        by batch size and threads, beside the peak of multiply-adds that the CPU's best instructions reach."
-    )]
-    Bench(BenchArguments),
-    /// Show where the time and the memory of a training step go
-    #[command(
-        long_about = "Show where the time and the memory of a training step go: operation by \
-        operation, how each is computed, on how many threads, and its share of the step and of the peak \
-        of multiply-adds."
-    )]
-    Explain(ExplainArguments),
-    /// Look at, check or download a data set
-    Data(DataArguments),
     /// Show what a trained network does with one picture, layer by layer
     #[command(
         long_about = "Show what a trained network does with one picture, layer by layer: feature maps, what \
@@ -131,6 +97,40 @@ pub(crate) enum Command {
         2 × 2 ones takes steps of 2 pixels, a magnifier whose views do not overlap."
     )]
     Convolve(ConvolveArguments),
+    /// Train several networks alike and say which is faster, smaller and better
+    #[command(
+        long_about = "Train several networks alike and say which is faster, smaller and better.\n\n\
+        All see the same items in the same order, with the same seed and optimiser. They take steps by turns, \
+        each on a clock of its own, so that a disturbed machine treats all alike. Without arguments this is \
+        the tutorial's convolutional network beside the fully connected one that it replaced."
+    )]
+    Compare(CompareArguments),
+    /// Find out why the two normalisation modes score differently, and mend running statistics
+    #[command(
+        long_about = "Find out why the two normalisation modes score differently: both scores, and how far \
+        statistics of single images and of batches lie from the running ones at every batch normalisation. \
+        With --reestimate, average the running statistics anew over the training images."
+    )]
+    Doctor(DoctorArguments),
+    /// Look at, check or download a data set
+    Data(DataArguments),
+    /// Show a network layer by layer: shapes, parameters, arithmetic and memory
+    Summary(SummaryArguments),
+    /// Write the weights of a run to a file that PyTorch reads and that says of which network it is
+    Export(ExportArguments),
+    /// Show where the time and the memory of a training step go
+    #[command(
+        long_about = "Show where the time and the memory of a training step go: operation by \
+        operation, how each is computed, on how many threads, and its share of the step and of the peak \
+        of multiply-adds."
+    )]
+    Explain(ExplainArguments),
+    /// Measure how fast this machine trains and infers
+    #[command(
+        long_about = "Measure how fast this machine trains and infers: the tutorial's two networks \
+        by batch size and threads, beside the peak of multiply-adds that the CPU's best instructions reach."
+    )]
+    Bench(BenchArguments),
     /// Print the completions of a shell
     #[command(long_about = "Print the completions of a shell, for instance\n\n  \
         loupe completions bash > ~/.local/share/bash-completion/completions/loupe")]

@@ -6,7 +6,6 @@ mod args;
 mod commands;
 mod data;
 mod diagnosis;
-#[allow(dead_code, unused_imports, reason = "the commands take it up one by one")]
 mod draw;
 mod environment;
 mod events;
@@ -28,7 +27,9 @@ mod report;
 mod run_folder;
 mod scores;
 mod screen;
+mod shell;
 mod similar;
+mod text_file;
 mod trained;
 mod training_data;
 

@@ -1,6 +1,7 @@
 //! Which network: one of the tutorial's by name, or a file.
 
 use crate::similar::similar;
+use crate::text_file::read_text;
 use anyhow::{Context, Result, bail};
 use loupe_model::{NetworkSpec, nets};
 use std::path::Path;
@@ -40,8 +41,7 @@ impl Model {
                     .map_or(String::new(), |name| format!("; did you mean {name}?"))
             ),
         };
-        let text = std::fs::read_to_string(path)
-            .with_context(|| format!("{shown}: cannot read the network"))?;
+        let text = read_text(path).with_context(|| format!("{shown}: cannot read the network"))?;
         let spec: NetworkSpec = if toml {
             toml::from_str(&text).with_context(|| format!("{shown}: not a network"))?
         } else {

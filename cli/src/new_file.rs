@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use loupe_model::write_atomically;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A file to be written.
 #[derive(Debug, Args)]
@@ -37,6 +37,14 @@ impl NewFile {
         }
         Ok(())
     }
+}
+
+/// An error if the name of a file does not end in a dot and `ending`.
+pub(crate) fn expect_ending(file: &Path, ending: &str) -> Result<()> {
+    if !file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(ending)) {
+        bail!("{}: expected a name that ends in .{ending}", file.display());
+    }
+    Ok(())
 }
 
 /// Writes `bytes` wholly or not at all.

@@ -4,11 +4,14 @@ use crate::output::{Output, Thousands};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use loupe_model::{EpochRecord, Normalization, Step};
 use std::time::{Duration, Instant};
+use terminal_size::{Width, terminal_size_of};
 
 /// Between two lines where there is no bar.
 pub(crate) const LINE_EVERY: Duration = Duration::from_secs(10);
 /// Between two looks at the bar.
 const DRAW_EVERY: Duration = Duration::from_millis(50);
+/// Columns of the bar itself.
+const BAR: usize = 12;
 /// Share of the newest step in the loss and accuracy that are shown.
 const NEWEST: f64 = 0.01;
 
@@ -20,12 +23,11 @@ pub(crate) struct Progress {
     epoch_began: Instant,
     /// When its last step but one was over: the last one takes the time of scoring too.
     stepped: Instant,
-    began: Instant,
     /// When the training is to stop.
     end: Option<Instant>,
-    /// Items and steps since then.
+    began: Instant,
+    /// Items since then.
     items: usize,
-    steps: usize,
     epoch_steps: usize,
     /// Items of all epochs that are still to come.
     items_left: usize,
@@ -70,7 +72,6 @@ impl Progress {
             began: now,
             end: limit.and_then(|limit| now.checked_add(limit)),
             items: 0,
-            steps: 0,
             epoch_steps: 0,
             items_left,
             drawn: now,
@@ -84,7 +85,6 @@ impl Progress {
     pub(crate) fn step(&mut self, step: &Step, output: &mut Output) {
         self.items += step.items;
         self.items_left = self.items_left.saturating_sub(step.items);
-        self.steps += 1;
         self.epoch_steps += 1;
         self.loss.add(step.loss.into());
         self.accuracy.add(step.correct as f64 / step.items as f64);
@@ -94,10 +94,9 @@ impl Progress {
         }
         if now - self.drawn >= DRAW_EVERY || step.epoch_over.is_some() {
             self.drawn = now;
-            self.bar.set_length(step.steps as u64);
-            self.bar.set_prefix(format!("epoch {}/{}", step.epoch, self.epochs));
-            self.bar.set_position(step.step as u64);
-            self.bar.set_message(format!("{}  {}", position(step), self.state()));
+            let epoch = format!("epoch {}/{}", step.epoch, self.epochs);
+            let state = format!("{}  {}", position(step), self.state());
+            show(&self.bar, epoch, [step.step, step.steps], &state);
         }
         if self.bar.is_hidden() && now - self.printed >= LINE_EVERY && step.epoch_over.is_none() {
             self.printed = now;
@@ -149,7 +148,7 @@ impl Progress {
 
 /// An empty bar on standard error; hidden if that is no terminal.
 pub(crate) fn bar(quiet: bool) -> ProgressBar {
-    let style = ProgressStyle::with_template("{prefix} [{bar:12}] {wide_msg}")
+    let style = ProgressStyle::with_template(&format!("{{prefix}} [{{bar:{BAR}}}] {{msg}}"))
         .expect("the template is valid")
         .progress_chars("=> ");
     let target = match quiet {
@@ -157,6 +156,19 @@ pub(crate) fn bar(quiet: bool) -> ProgressBar {
         false => ProgressDrawTarget::stderr_with_hz(20),
     };
     ProgressBar::with_draw_target(Some(0), target).with_style(style)
+}
+
+/// Draws the bar at a step of so many. What does not fit the terminal is cut off, and some columns stay free: into a
+/// full line the `^C` that a terminal shows would make a line break, and the bar could not be taken away.
+pub(crate) fn show(bar: &ProgressBar, prefix: String, [step, steps]: [usize; 2], state: &str) {
+    const FREE: usize = 4;
+    let columns = terminal_size_of(std::io::stderr()).map_or(80, |(Width(width), _)| width);
+    let taken = prefix.chars().count() + BAR + 4 + FREE;
+    let room = usize::from(columns).saturating_sub(taken);
+    bar.set_length(steps as u64);
+    bar.set_prefix(prefix);
+    bar.set_position(step as u64);
+    bar.set_message(state.chars().take(room).collect::<String>());
 }
 
 fn position(step: &Step) -> String {

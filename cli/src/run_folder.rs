@@ -15,7 +15,7 @@ use crate::{events, log};
 use anyhow::{Context, Result, bail};
 use loupe_model::data::{Dataset, read_class_names};
 use loupe_model::{Normalization, write_atomically};
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
@@ -26,13 +26,12 @@ const CLASSES: &str = "classes.txt";
 const CONFIG: &str = "config.toml";
 const ENVIRONMENT: &str = "environment.json";
 const CHECKPOINT: &str = "checkpoint.safetensors";
-const REPORT: &str = "report.html";
 
-/// What a training writes before its results.
-fn names() -> impl Iterator<Item = &'static str> {
-    let own = [NETWORK, CLASSES, CONFIG, ENVIRONMENT, WEIGHTS, BEST, CHECKPOINT];
-    own.into_iter().chain(log::FILES)
-}
+/// Pictures of the results, as SVG and PNG, and the page that shows them.
+pub(crate) const LOSS: &str = "loss";
+pub(crate) const CONFUSION: &str = "confusion";
+pub(crate) const MISTAKES: &str = "mistakes";
+pub(crate) const REPORT: &str = "report.html";
 
 /// A folder that holds, or will hold, a trained network.
 #[derive(Debug)]
@@ -40,6 +39,8 @@ pub(crate) struct RunFolder {
     path: PathBuf,
     /// Whether [`RunFolder::create`] has made the folder.
     made: bool,
+    /// The folder, locked for the training that writes to it.
+    _lock: Option<File>,
 }
 
 impl RunFolder {
@@ -51,30 +52,34 @@ impl RunFolder {
                 let made = !out.exists();
                 fs::create_dir_all(out)
                     .with_context(|| format!("{}: cannot make the folder", out.display()))?;
-                RunFolder { path: out.to_owned(), made }
+                RunFolder { path: out.to_owned(), made, _lock: locked(out)? }
             }
-            None => RunFolder { path: first_free(&model.name)?, made: true },
+            None => {
+                let path = first_free(&model.name)?;
+                RunFolder { _lock: locked(&path)?, path, made: true }
+            }
         };
+        let shown = folder.path.display();
         let network = folder.network();
-        let there = |name: &&str| *name != NETWORK && folder.path.join(name).exists();
+        if network.exists() {
+            bail!("{shown}: the folder holds a run already; name another with --out");
+        }
         let events = events::files(&folder.path).pop();
-        let path = names().find(there).map(|name| folder.path.join(name)).or(events);
-        if let Some(path) = path.filter(|_| !network.exists()) {
+        let events = events.and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
+        let there = written().find(|name| folder.path.join(name).exists());
+        if let Some(name) = there.or(events) {
             bail!(
-                "{}: this file of yours would be written over; name another folder with --out",
-                path.display()
+                "{shown}: the run would replace the {name} there; name another folder with --out"
             );
         }
         // Made only if it is new: it marks the folder as taken.
-        let mut file = match fs::File::create_new(&network) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => bail!(
-                "{}: the folder holds a run already; name another with --out",
-                folder.path.display()
-            ),
+        let mut file = match File::create_new(&network) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                bail!("{shown}: the folder holds a run already; name another with --out")
+            }
             result => result.with_context(|| format!("{}: cannot write", network.display()))?,
         };
-        let text = model.to_toml()?;
-        if let Err(error) = file.write_all(text.as_bytes()) {
+        if let Err(error) = file.write_all(model.to_toml()?.as_bytes()) {
             folder.discard();
             return Err(error).with_context(|| format!("{}: cannot write", network.display()));
         }
@@ -109,13 +114,18 @@ impl RunFolder {
 
     /// An existing folder.
     pub(crate) fn open(path: &Path) -> RunFolder {
-        RunFolder { path: path.to_owned(), made: false }
+        RunFolder { path: path.to_owned(), made: false, _lock: None }
+    }
+
+    /// An existing folder to which a training is to write.
+    pub(crate) fn open_locked(path: &Path) -> Result<RunFolder> {
+        Ok(RunFolder { _lock: locked(path)?, ..RunFolder::open(path) })
     }
 
     /// Takes back what a new training has written, for one that has failed before its first checkpoint. What cannot
     /// be removed stays.
     pub(crate) fn discard(&self) {
-        for name in names() {
+        for name in written() {
             let _ = fs::remove_file(self.path.join(name));
         }
         for path in events::files(&self.path) {
@@ -155,9 +165,18 @@ impl RunFolder {
         self.path.join(ENVIRONMENT)
     }
 
-    /// The network.
+    /// The network, with the name of the folder.
     pub(crate) fn model(&self) -> Result<Model> {
-        Model::from_file(&self.network())
+        let network = self.network();
+        if !network.exists() {
+            bail!(
+                "{}: expected a folder that train has written, but it holds no {NETWORK}",
+                self.path.display()
+            );
+        }
+        let Model { name, spec } = Model::from_file(&network)?;
+        let folder = self.path.file_name().map(|name| name.to_string_lossy().into_owned());
+        Ok(Model { name: folder.unwrap_or(name), spec })
     }
 
     pub(crate) fn network(&self) -> PathBuf {
@@ -168,6 +187,27 @@ impl RunFolder {
 /// Writes a file of a run wholly or not at all.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     write_atomically(path, bytes).with_context(|| format!("{}: cannot write", path.display()))
+}
+
+/// Names of the files that a training writes, but for TensorBoard's, whose names hold the time.
+fn written() -> impl Iterator<Item = String> {
+    let files = [NETWORK, CLASSES, CONFIG, ENVIRONMENT, WEIGHTS, BEST, CHECKPOINT, REPORT];
+    let files = files.into_iter().chain(log::FILES).map(str::to_owned);
+    let pictures = [LOSS, CONFUSION, MISTAKES].into_iter();
+    files.chain(pictures.flat_map(|name| [format!("{name}.svg"), format!("{name}.png")]))
+}
+
+/// The folder, locked until it is dropped; an error if another training has locked it. None where folders cannot be
+/// opened or locked.
+fn locked(path: &Path) -> Result<Option<File>> {
+    let Ok(folder) = File::open(path) else { return Ok(None) };
+    match folder.try_lock() {
+        Ok(()) => Ok(Some(folder)),
+        Err(TryLockError::WouldBlock) => {
+            bail!("{}: another training is at work in this folder", path.display())
+        }
+        Err(TryLockError::Error(_)) => Ok(None),
+    }
 }
 
 /// Makes `runs/<name>-<n>` with the first free n.

@@ -34,13 +34,13 @@ impl Trained {
         let (model, classes) = match (model, &folder) {
             (Some(name), None) => (Model::named(name)?, None),
             (Some(name), Some(folder)) => (Model::named(name)?, folder.classes()?),
-            (None, Some(folder)) => (Model::from_file(&folder.network())?, folder.classes()?),
-            (None, None) => described(path)?,
+            (None, Some(folder)) => (folder.model()?, folder.classes()?),
+            (None, None) => described(path, "name it with --model")?,
         };
         let statistics = folder.as_ref().map(RunFolder::judged_by).transpose()?.flatten();
         let weights = folder.map_or(path.to_owned(), |folder| folder.weights());
         let mut network = Network::new(model.spec, 0)?;
-        network.read_weights(&weights)?;
+        read_weights(&mut network, &weights)?;
         if let Some(names) = &classes {
             let outputs = network.spec().output_len()?;
             if names.len() != outputs {
@@ -62,14 +62,33 @@ impl Trained {
     }
 }
 
+/// Reads weights with which something can be computed: finite ones, and variances of at least 0.
+pub(crate) fn read_weights(network: &mut Network, path: &Path) -> Result<()> {
+    network.read_weights(path)?;
+    let shown = path.display();
+    for (info, values) in network.tensors().chain(network.statistics()) {
+        let name = &info.name;
+        if let Some(value) = values.iter().find(|value| !value.is_finite()) {
+            bail!("{shown}: {name} holds {value}; expected finite numbers");
+        }
+        if name.ends_with(".running_var")
+            && let Some(value) = values.iter().find(|value| **value < 0.0)
+        {
+            bail!("{shown}: {name} holds {value}; expected variances of at least 0");
+        }
+    }
+    Ok(())
+}
+
 /// The network that a weights file says it is of, and the names of its classes.
-fn described(path: &Path) -> Result<(Model, Option<Vec<String>>)> {
+/// `advice` is for the user of one that does not.
+fn described(path: &Path, advice: &str) -> Result<(Model, Option<Vec<String>>)> {
     let shown = path.display();
     let bytes = std::fs::read(path).with_context(|| format!("{shown}: cannot read the weights"))?;
     let Some(Description { network: spec, classes }) =
         Description::of(&bytes).with_context(|| shown.to_string())?
     else {
-        bail!("{shown}: a weights file does not say of which network it is; name it with --model");
+        bail!("{shown}: the weights file does not say of which network it is; {advice}");
     };
     spec.shapes().with_context(|| shown.to_string())?;
     let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
@@ -80,9 +99,9 @@ fn described(path: &Path) -> Result<(Model, Option<Vec<String>>)> {
 pub(crate) fn spec_of(named: &str) -> Result<Model> {
     let path = Path::new(named);
     if path.is_dir() {
-        Model::from_file(&RunFolder::open(path).network())
+        RunFolder::open(path).model()
     } else if path.extension().is_some_and(|extension| extension == "safetensors") {
-        Ok(described(path)?.0)
+        Ok(described(path, "name the network itself")?.0)
     } else {
         Model::named(named)
     }

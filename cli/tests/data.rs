@@ -244,6 +244,6 @@ fn a_grid_is_a_picture() {
     let stdout = sandbox.loupe("data verify pictures --grid grid.png").succeeds();
     assert!(stdout.ends_with("wrote grid.png\nno faults\n"), "{stdout}");
     assert!(sandbox.read("grid.png").starts_with(b"\x89PNG"));
-    let parts = ["nowhere/grid.png: cannot write: "];
+    let parts = ["nowhere/grid.png: there is no folder nowhere"];
     sandbox.loupe("data verify pictures --grid nowhere/grid.png").fails(1, &parts);
 }

@@ -58,7 +58,7 @@ fn what_is_not_there_is_named() {
     sandbox.loupe("eval nowhere").fails(1, &parts);
     sandbox.loupe("eval nowhere --model cnn").fails(1, &parts);
     fs::create_dir(sandbox.path("empty")).unwrap();
-    sandbox.loupe("eval empty").fails(1, &["empty/network.toml: cannot read the network: "]);
+    sandbox.loupe("eval empty").fails(1, &["empty: ", "holds no network.toml"]);
     let parts = ["empty/weights.safetensors: cannot read the weights: "];
     sandbox.loupe("eval empty --model cnn").fails(1, &parts);
     sandbox.loupe("eval").fails(2, &["<RUN>", "Usage: loupe eval"]);

@@ -42,9 +42,16 @@ fn summaries_of_runs_and_files() {
     for what in ["run", "run/network.toml", "net.safetensors"] {
         assert_eq!(of(what), cnn, "{what}");
     }
+    let text = sandbox.loupe("summary run").succeeds();
+    assert!(text.starts_with("run, batch size 1\n"), "{text}");
+    let parts = ["data: expected a folder that train has written, but it holds no network.toml"];
+    sandbox.loupe("summary data").fails(1, &parts);
+    sandbox.loupe("eval data").fails(1, &parts);
     let parts = ["unknown model resnet; expected cnn, mlp"];
     sandbox.loupe("summary resnet").fails(1, &parts);
-    sandbox.loupe("summary run/weights.safetensors").fails(1, &["does not say of which network"]);
+    sandbox
+        .loupe("summary run/weights.safetensors")
+        .fails(1, &["does not say of which network it is; name the network itself"]);
     sandbox.loupe("summary no.safetensors").fails(1, &["no.safetensors: cannot read"]);
 }
 

@@ -110,7 +110,7 @@ fn numbers_that_go_astray_are_traced() {
     assert!(sandbox.list("runs").is_empty(), "nothing is left of a run without a checkpoint");
 
     // The first epoch is good, the second has a rate beyond reason.
-    sandbox.write("steep.toml", "network = \"mlp\"\nloss = \"MSELoss\"\n[schedule]\ntype = \"StepLR\"\nstep_size = 1\ngamma = 1e34\n");
+    sandbox.write("steep.toml", "epochs = 2\nnetwork = \"mlp\"\nloss = \"MSELoss\"\n[schedule]\ntype = \"StepLR\"\nstep_size = 1\ngamma = 1e34\n");
     let parts = ["step 2 of epoch 2 (learning rate ", "run keeps the checkpoint and the weights"];
     sandbox.loupe("train --config steep.toml --out run").fails(1, &parts);
     sandbox.loupe("eval run").succeeds();

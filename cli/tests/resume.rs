@@ -108,7 +108,7 @@ fn ctrl_c_finishes_the_step_and_saves() {
 fn what_cannot_go_on_is_refused() {
     let sandbox = Sandbox::new();
     sandbox.loupe("train --epochs 1 --out run").succeeds();
-    let parts = ["run: all 1 epochs are over", "--epochs"];
+    let parts = ["run: the training is over after epoch 1;", "--epochs"];
     sandbox.loupe("train --resume run").fails(1, &parts);
     let parts = ["patience needs items to judge by", "--validation"];
     sandbox.loupe("train --resume run --epochs 2 --patience 2").fails(1, &parts);
@@ -137,7 +137,7 @@ fn what_cannot_go_on_is_refused() {
 
     // The run is as it was.
     sandbox.loupe("train --resume run --epochs 2").succeeds();
-    let parts = ["run: epoch 2 is over already; more epochs than 1 (--epochs) would go on"];
+    let parts = ["run: the training is over after epoch 2; a larger number of --epochs goes on"];
     sandbox.loupe("train --resume run --epochs 1").fails(1, &parts);
 }
 
@@ -240,4 +240,42 @@ fn a_full_disk_leaves_the_last_checkpoint() {
     sandbox.loupe("train --resume run --epochs 3").succeeds();
     sandbox.loupe("train --epochs 3 --out whole").succeeds();
     assert_same_runs(&sandbox, "whole", "run");
+}
+
+#[test]
+fn a_resumed_run_keeps_its_name() {
+    let sandbox = Sandbox::new();
+    let network = "input = [1, 28, 28]\n[[layers]]\ntype = \"View\"\nshape = 784\n\
+                   [[layers]]\ntype = \"Linear\"\nin_features = 784\nout_features = 10\n\
+                   [[layers]]\ntype = \"Sigmoid\"\n";
+    sandbox.write("small.toml", network);
+    for (model, name) in
+        [("cnn", "cnn: 3,720 parameters"), ("small.toml", "small: 7,850 parameters")]
+    {
+        let run = format!("{model}-run");
+        sandbox.loupe(&format!("train --model {model} --epochs 1 --out {run}")).succeeds();
+        let config = sandbox.read(&format!("{run}/config.toml"));
+        for epochs in [2, 3] {
+            let stdout =
+                sandbox.loupe(&format!("train --resume {run} --epochs {epochs}")).succeeds();
+            assert!(stdout.starts_with(name), "{stdout}");
+        }
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        let (config, after) = (text(config), text(sandbox.read(&format!("{run}/config.toml"))));
+        assert_eq!(after, config.replace("epochs = 1", "epochs = 3"));
+    }
+}
+
+/// What is to be typed next is one word for a shell.
+#[cfg(unix)]
+#[test]
+fn names_in_commands_are_quoted() {
+    let sandbox = Sandbox::new();
+    let run = sandbox.loupe("train --epochs 9 --max-seconds 1e-9 --out");
+    let stdout = run.through_shell(r#""$0" "$@" "it's mine""#).succeeds();
+    let line = stdout.lines().find(|line| line.starts_with("stopped after ")).unwrap();
+    let command = line.split_once("go on with: loupe ").unwrap().1;
+    assert_eq!(command, r"train --resume 'it'\''s mine'");
+    let script = format!(r#""$0" {command} --epochs 1"#);
+    sandbox.loupe("").through_shell(&script).succeeds();
 }

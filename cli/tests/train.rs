@@ -98,8 +98,9 @@ fn files_that_are_not_ours_are_not_written_over() {
     for name in ["config.toml", "weights.safetensors", "metrics.csv", "events.out.tfevents.1"] {
         let file = format!("mine-{name}/{name}");
         sandbox.write(&file, "epochs = 1\n");
-        let parts = [&*file, "would be written over", "--out"];
-        sandbox.loupe(&format!("train --epochs 1 --out mine-{name}")).fails(1, &parts);
+        let message = format!("mine-{name}: the run would replace the {name} there");
+        let arguments = format!("train --epochs 1 --out mine-{name}");
+        sandbox.loupe(&arguments).fails(1, &[&*message, "--out"]);
         assert_eq!(sandbox.read(&file), b"epochs = 1\n");
         assert_eq!(sandbox.list(&format!("mine-{name}")), [name]);
     }

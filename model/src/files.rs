@@ -14,11 +14,23 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    let mut file = new_file(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    Ok(())
+    let write = || {
+        let mut file = new_file(folder)?;
+        file.write_all(bytes)?;
+        file.as_file().sync_all()?;
+        file.persist(path)?;
+        Ok(())
+    };
+    write().map_err(without_temporary)
+}
+
+/// The error without the name of the temporary file, of which nobody knows.
+fn without_temporary(error: io::Error) -> io::Error {
+    let shown = error.to_string();
+    match shown.split_once(" at path ") {
+        Some((reason, _)) if error.get_ref().is_some() => io::Error::new(error.kind(), reason),
+        _ => error,
+    }
 }
 
 /// A temporary file that anyone may read whom the user's mask lets, like any other new file.
@@ -30,4 +42,19 @@ fn new_file(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
         builder.permissions(std::fs::Permissions::from_mode(0o666))
     };
     builder.tempfile_in(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_name_no_temporary_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = write_atomically(&folder.path().join("no/file"), b"").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        let shown = error.to_string();
+        assert!(!shown.contains("tmp") && !shown.contains("path"), "{shown}");
+        assert!(shown.contains("(os error "), "{shown}");
+    }
 }

@@ -2,11 +2,12 @@
 
 use crate::args::{CommonArguments, TrainedArguments, at_least_one};
 use crate::data;
-use crate::new_file::{NewFile, write_new};
+use crate::new_file::{NewFile, expect_ending, write_new};
 use crate::output::{Output, Thousands};
 use crate::scores::{ModeScore, print_scores};
+use crate::shell::Word;
 use crate::trained::Trained;
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Args;
 use loupe_engine::Context;
 use loupe_model::data::{Dataset, Order, Split};
@@ -66,7 +67,16 @@ pub(crate) fn run(arguments: &DoctorArguments, mut output: Output) -> Result<()>
     let mut trained = arguments.trained.open()?;
     let file =
         arguments.out.as_ref().map(|out| NewFile { out: out.clone(), force: arguments.force });
-    file.as_ref().map_or(Ok(()), NewFile::check)?;
+    if let Some(file) = &file {
+        expect_ending(&file.out, "safetensors")?;
+        file.check()?;
+    }
+    if file.is_some() && !trained.network.has_batch_norm() {
+        bail!(
+            "{}: the network has no batch normalisation, so there is nothing to write",
+            arguments.trained.run.display()
+        );
+    }
     let test = data::open(&arguments.common, Split::Test, trained.network.spec())?;
     let report = compare_normalization(&cx, &trained.network, &test, &BATCH_SIZES)?;
     let mended = match arguments.reestimate && !report.layers.is_empty() {
@@ -215,7 +225,7 @@ fn roughness(report: &NormalizationReport) -> Option<String> {
 
 /// What can be done.
 fn advice(report: &NormalizationReport, run: &Path, is_mended: bool) -> String {
-    let run = run.display();
+    let run = Word(run);
     let mut lines = vec!["What to do:".to_owned()];
     match report.recommended() {
         Normalization::BatchStatistics => {

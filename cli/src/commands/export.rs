@@ -1,9 +1,10 @@
 //! `loupe export`
 
 use crate::args::TrainedArguments;
-use crate::new_file::{NewFile, write_new};
+use crate::new_file::{NewFile, expect_ending, write_new};
 use crate::output::{Output, Thousands};
 use crate::run_folder::RunFolder;
+use crate::trained::read_weights;
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
@@ -37,12 +38,7 @@ pub(crate) enum Format {
 pub(crate) fn run(arguments: &ExportArguments, mut output: Output) -> Result<()> {
     let ExportArguments { trained: source, file, format, best, bare } = arguments;
     file.check()?;
-    if file.out.extension().is_none_or(|extension| extension != "safetensors") {
-        bail!(
-            "{}: expected a name that ends in .safetensors; that is the only format",
-            file.out.display()
-        );
-    }
+    expect_ending(&file.out, "safetensors")?;
     let mut trained = source.open()?;
     if *best {
         let run = &source.run;
@@ -50,7 +46,7 @@ pub(crate) fn run(arguments: &ExportArguments, mut output: Output) -> Result<()>
         if !weights.is_file() {
             bail!("{}: the run has kept no best weights; leave out --best", run.display());
         }
-        trained.network.read_weights(&weights)?;
+        read_weights(&mut trained.network, &weights)?;
     }
     let bytes = match format {
         Format::Safetensors if *bare => trained.network.weights(),

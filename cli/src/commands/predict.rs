@@ -167,6 +167,9 @@ impl Predictor<'_> {
         }
         let outputs = self.plan.infer(&self.cx, self.network, self.normalization)?;
         let mut row = outputs.to_vec();
+        if let Some(value) = row.iter().find(|value| !value.is_finite()) {
+            bail!("{}: the network gives {value}; expected finite numbers", input.shown());
+        }
         probabilities(self.network.spec(), &mut row);
         let class = ranked(&row)[0];
         let statistics = match self.normalization {

@@ -20,6 +20,6 @@ pub(crate) use drawing::Drawing;
 pub(crate) use grid::{Tile, grid};
 pub(crate) use mistakes::{Mistake, mistakes};
 pub(crate) use rgb::Rgb;
-pub(crate) use svg::{escaped, png_uri};
+pub(crate) use svg::escaped;
 pub(crate) use terminal::{colour, terminal, terminal_signed};
 pub(crate) use values::{bytes, grey, signed};

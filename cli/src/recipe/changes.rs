@@ -2,6 +2,7 @@
 
 use super::optimizer::OptimizerChanges;
 use super::{Preset, values};
+use crate::text_file::read_text;
 use anyhow::{Context, Result};
 use loupe_model::{Loss, NetworkSpec, Normalization, Schedule};
 use serde::de::value::MapAccessDeserializer;
@@ -64,16 +65,6 @@ pub(crate) enum NetworkChoice {
     Inline { name: String, spec: NetworkSpec },
 }
 
-impl NetworkChoice {
-    /// What a network by name or file is called.
-    pub(crate) fn name(&self) -> Option<String> {
-        match self {
-            NetworkChoice::Named(name) => Path::new(name).file_stem()?.to_str().map(str::to_owned),
-            NetworkChoice::Inline { .. } => None,
-        }
-    }
-}
-
 impl<'de> Deserialize<'de> for NetworkChoice {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<NetworkChoice, D::Error> {
         struct Choice;
@@ -105,10 +96,15 @@ impl Changes {
     /// What a configuration file says.
     pub(crate) fn read(path: &Path) -> Result<Changes> {
         let shown = path.display();
-        let text = std::fs::read_to_string(path)
-            .with_context(|| format!("{shown}: cannot read the configuration"))?;
+        let text =
+            read_text(path).with_context(|| format!("{shown}: cannot read the configuration"))?;
         let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy();
-        Changes::parse(&text, &name).with_context(|| format!("{shown}: not a configuration"))
+        let changes = Changes::parse(&text, &name)
+            .with_context(|| format!("{shown}: not a configuration"))?;
+        if let Some(NetworkChoice::Inline { spec, .. }) = &changes.network {
+            spec.shapes().with_context(|| format!("{shown}: network"))?;
+        }
+        Ok(changes)
     }
 
     /// What the text says; a network within it is called `name`.

@@ -49,7 +49,7 @@ pub(crate) struct Recipe {
 pub(crate) enum Preset {
     /// The tutorial's run: its convolutional network, batch size 1, 3 epochs in file order
     Tutorial,
-    /// A larger network that reaches 99 % within about a second
+    /// A larger network that reaches 99.2 % of the MNIST digits in about two seconds
     Fast,
 }
 
@@ -125,6 +125,15 @@ impl Recipe {
     pub(crate) fn check(&self) -> Result<()> {
         if let Some((field, expected, found)) = self.schedule.fault() {
             bail!("schedule.{field}: expected {expected}, found {found}");
+        }
+        // Every schedule goes straight from its least to its largest rate, or the other way, or up and down to `lr`.
+        let (steps, lr) = (1 << 20, self.optimizer.options().lr());
+        let ends = [[0, 0], [self.epochs.saturating_sub(1), steps - 1]];
+        let rates = ends.map(|at| self.schedule.rate(lr, at, [self.epochs.max(1), steps]));
+        if let Some(rate) = rates.into_iter().find(|rate| !(*rate as f32).is_finite()) {
+            bail!(
+                "schedule: the learning rate comes to {rate:e}, which a 32-bit float does not hold"
+            );
         }
         if self.patience.is_some() && self.validation == 0.0 {
             bail!(
@@ -243,7 +252,7 @@ mod tests {
             ("[optimizer]\nbetas = [0.9, 1.0]", ["line 2", "less than 1"]),
             ("loss = \"NLLLoss\"", ["line 1", "NLLLoss"]),
             ("[schedule]\ntype = \"StepLR\"", ["line 1", "step_size"]),
-            ("[augmentation]\nshift = -1", ["line 2", "at least 0"]),
+            ("[augmentation]\nshift = -1", ["line 2", "from 0 to 10000"]),
             ("[stop]\nmax_seconds = 0", ["line 2", "above 0"]),
             ("preset = \"slow\"", ["line 1", "slow"]),
             ("network = 3", ["line 1", "network"]),

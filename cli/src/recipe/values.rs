@@ -17,7 +17,7 @@ fn check_rate(value: f64) -> Checked<f64> {
 
 fn check_pixels(value: f64) -> Checked<f32> {
     let usable = (0.0..=1e4).contains(&value);
-    usable.then_some(value as f32).ok_or("expected a number of pixels of at least 0")
+    usable.then_some(value as f32).ok_or("expected a number of pixels from 0 to 10000")
 }
 
 fn check_angle(value: f64) -> Checked<f32> {

@@ -9,6 +9,7 @@ pub(crate) use json::judgement_json;
 pub(crate) use table::print_classes;
 
 use crate::output::Output;
+use crate::shell::Word;
 use anyhow::Result;
 use loupe_engine::Context;
 use loupe_model::data::Dataset;
@@ -130,7 +131,7 @@ pub(crate) fn lost_points(scores: &[ModeScore]) -> Option<f64> {
 /// that of the training, if known; `run` is where the network is.
 pub(crate) fn hint(scores: &[ModeScore], batch_size: Option<usize>, run: &Path) -> Option<String> {
     let lost = lost_points(scores)?;
-    let run = run.display();
+    let run = Word(run);
     if lost > HINT {
         let why = match batch_size {
             Some(1) => {

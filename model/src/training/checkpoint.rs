@@ -29,6 +29,8 @@ use std::collections::HashMap;
 const FORMAT: &str = "loupe checkpoint 1";
 /// Numbers of a row of `history.epochs`.
 const COLUMNS: usize = 10;
+/// The largest number of items in a row: 2⁵³, up to which an f64 holds all whole numbers.
+const MAX_COUNT: f64 = (1u64 << 53) as f64;
 
 /// A checkpoint that cannot be resumed.
 #[derive(Debug, thiserror::Error)]
@@ -161,11 +163,10 @@ impl<'d> Training<'d> {
         }
         let Score { correct, items } = so_far;
         self.position = Position { epoch, step, loss_sum: loss_sum[0], correct, items };
-        self.history = history(&mut tensors)?;
+        self.history = history(&mut tensors, self.batches.data.len())?;
         let taken = epoch.checked_mul(steps).and_then(|steps| steps.checked_add(step));
-        let numbers = self.history.epochs.iter().map(|record| record.epoch);
-        if Some(self.history.losses.len()) != taken || !numbers.eq(1..=epoch) {
-            return Err(inconsistent("its history is not that of a training up to its position"));
+        if Some(self.history.losses.len()) != taken || self.history.epochs.len() != epoch {
+            return Err(inconsistent("its history is not as long as the training"));
         }
         if self.best.is_some() != self.history.best().is_some() {
             return Err(inconsistent("its history does not say which epoch was the best"));
@@ -179,7 +180,8 @@ impl<'d> Training<'d> {
     }
 }
 
-fn history(tensors: &mut Tensors<'_>) -> Result<History, CheckpointError> {
+/// The history of a training on `items` items.
+fn history(tensors: &mut Tensors<'_>, items: usize) -> Result<History, CheckpointError> {
     let len = |name: &str| tensors.get(name).and_then(|t| t.shape().first().copied()).unwrap_or(0);
     let (steps, epochs) = (len("history.losses"), len("history.epochs"));
     // Sizes of tensors that are in the file, if they are what they claim to be.
@@ -191,10 +193,14 @@ fn history(tensors: &mut Tensors<'_>) -> Result<History, CheckpointError> {
     let mut rows = vec![0.0; epochs * COLUMNS];
     take_doubles(tensors, "history.epochs", &[epochs, COLUMNS], &mut rows)?;
     let (rows, _) = rows.as_chunks::<COLUMNS>();
-    let epochs: Option<Vec<EpochRecord>> = rows.iter().map(from_row).collect();
-    let epochs = epochs.filter(|_| losses.iter().all(|loss| loss.is_finite()));
-    let what = "its history has numbers that no training gives";
-    Ok(History { losses, epochs: epochs.ok_or(CheckpointError::Inconsistent { what })? })
+    let epochs: Option<Vec<EpochRecord>> =
+        (1..).zip(rows).map(|(epoch, row)| from_row(row, epoch, items)).collect();
+    match epochs {
+        Some(epochs) if losses.iter().all(|loss| loss.is_finite()) => {
+            Ok(History { losses, epochs })
+        }
+        _ => Err(CheckpointError::Inconsistent { what: "its history is not one of this data set" }),
+    }
 }
 
 /// Bytes of all tensors.
@@ -224,25 +230,33 @@ fn to_row(record: &EpochRecord) -> [f64; COLUMNS] {
     ]
 }
 
-/// None if these cannot be the numbers of an epoch.
-fn from_row(row: &[f64; COLUMNS]) -> Option<EpochRecord> {
-    let score = |correct: f64, items: f64| {
-        let usable = 0.0 <= correct && correct <= items && items.is_finite();
-        usable.then_some(Score { correct: correct as usize, items: items as usize })
+/// None if the row is not that of this epoch, counted from 1, of a training on `items` items.
+fn from_row(row: &[f64; COLUMNS], epoch: usize, items: usize) -> Option<EpochRecord> {
+    let count = |number: f64| {
+        let exact = (0.0..=MAX_COUNT).contains(&number) && number.fract() == 0.0;
+        exact.then_some(number as usize)
     };
-    let scored = |correct: f64, items| match correct.is_nan() {
+    let score = |correct: f64, items: f64| {
+        let score = Score { correct: count(correct)?, items: count(items)? };
+        (score.correct <= score.items).then_some(score)
+    };
+    let scored = |correct: f64, items: f64| match correct.is_nan() && items.is_nan() {
         true => Some(None),
         false => score(correct, items).map(Some),
     };
-    let &[epoch, mean_loss, correct, items, lr, ..] = row;
-    Some(EpochRecord {
-        epoch: epoch as usize,
-        mean_loss: Some(mean_loss).filter(|loss| loss.is_finite())?,
-        training: score(correct, items)?,
-        lr: Some(lr).filter(|lr| lr.is_finite())?,
+    let &[number, mean_loss, correct, of, lr, .., best] = row;
+    let usable = number == epoch as f64
+        && mean_loss.is_finite()
+        && lr.is_finite()
+        && (best == 0.0 || best == 1.0);
+    usable.then_some(EpochRecord {
+        epoch,
+        mean_loss,
+        training: score(correct, of).filter(|score| score.items == items)?,
+        lr,
         batch_statistics: scored(row[5], row[6])?,
         running_statistics: scored(row[7], row[8])?,
-        best: row[9] != 0.0,
+        best: best == 1.0,
     })
 }
 

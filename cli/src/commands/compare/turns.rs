@@ -3,7 +3,7 @@
 use super::entrant::Entrant;
 use crate::interrupt::Interrupt;
 use crate::output::{Output, Thousands};
-use crate::progress::{Clock, LINE_EVERY, bar};
+use crate::progress::{Clock, LINE_EVERY, bar, show};
 use crate::recipe::Recipe;
 use crate::scores::ModeScore;
 use anyhow::Result;
@@ -93,10 +93,7 @@ impl Progress {
         let left = Clock(pace * self.all.saturating_sub(self.steps) as f64);
         let (step_text, of) = (Thousands(step), Thousands(steps));
         let state = format!("step {step_text}/{of}  loss {losses}  {left} left");
-        self.bar.set_length(steps as u64);
-        self.bar.set_prefix(place.clone());
-        self.bar.set_position(step as u64);
-        self.bar.set_message(state.clone());
+        show(&self.bar, place.clone(), [step, steps], &state);
         if self.bar.is_hidden() && self.printed.elapsed() >= LINE_EVERY && step < steps {
             self.printed = Instant::now();
             output.note(format_args!("{place}  {state}"));

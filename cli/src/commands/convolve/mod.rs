@@ -6,7 +6,7 @@ mod show;
 use crate::args::{CommonArguments, at_least_one};
 use crate::data;
 use crate::kernel::{self, Choice};
-use crate::new_file::NewFile;
+use crate::new_file::{NewFile, expect_ending};
 use crate::output::Output;
 use crate::picked::{PickArguments, Picked};
 use crate::screen::Screen;
@@ -101,9 +101,7 @@ pub(crate) fn run(arguments: &ConvolveArguments, mut output: Output) -> Result<(
 /// Whether a PNG file may be written here.
 fn check_out(out: &Path, arguments: &ConvolveArguments) -> Result<()> {
     let shown = out.display();
-    if !out.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("png")) {
-        bail!("{shown}: expected a name that ends in .png");
-    }
+    expect_ending(out, "png")?;
     let place = |file: &Path| file.canonicalize().ok();
     let same = |picture: &PathBuf| out.exists() && place(out) == place(picture);
     if arguments.pick.picture.as_ref().is_some_and(same) {

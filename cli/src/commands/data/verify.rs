@@ -3,6 +3,7 @@
 use super::contents::Contents;
 use super::{report, samples};
 use crate::draw;
+use crate::new_file::{NewFile, expect_ending};
 use crate::output::{Output, Thousands};
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -28,6 +29,10 @@ pub(crate) struct VerifyArguments {
     #[arg(long, value_name = "FILE")]
     pub(crate) grid: Option<PathBuf>,
 
+    /// Replace the picture if there is one
+    #[arg(long, requires = "grid")]
+    pub(crate) force: bool,
+
     /// Write JSON instead of text
     #[arg(long)]
     pub(crate) json: bool,
@@ -35,6 +40,10 @@ pub(crate) struct VerifyArguments {
 
 pub(crate) fn run(arguments: &VerifyArguments, mut output: Output) -> Result<()> {
     let folder = &arguments.folder;
+    if let Some(grid) = &arguments.grid {
+        expect_ending(grid, "png")?;
+        NewFile { out: grid.clone(), force: arguments.force }.check()?;
+    }
     // The cache would stand in for the files that are to be judged.
     let contents = Contents::read(folder, None)?;
     let shared = match (&contents.train, &contents.test) {

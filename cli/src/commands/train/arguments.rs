@@ -7,6 +7,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 #[derive(Debug, Args)]
+#[command(allow_negative_numbers = true)]
 pub(crate) struct TrainArguments {
     /// cnn, mlp, or a network file (.toml or .json) [default: cnn]
     #[arg(long, value_name = "NAME|FILE")]

@@ -11,8 +11,9 @@ use crate::environment;
 use crate::interrupt::{self, Interrupt};
 use crate::model::Model;
 use crate::output::{Output, Thousands};
-use crate::recipe::{Changes, Recipe};
+use crate::recipe::{Changes, NetworkChoice, Recipe};
 use crate::run_folder::RunFolder;
+use crate::shell::Word;
 use crate::training_data::Data;
 use anyhow::{Context as _, Error, Result};
 use loupe_engine::Tier;
@@ -74,7 +75,7 @@ pub(crate) fn run(arguments: &TrainArguments, mut output: Output) -> Result<Exit
     let stop = session.train(&recipe, data.judge(), &interrupt, &mut output);
     match session.ended(stop)? {
         Stop::Interrupted => {
-            let folder = session.folder().path().display();
+            let folder = Word(session.folder().path());
             output.note(format_args!(
                 "interrupted after {}; go on with: loupe train --resume {folder}",
                 session.place()
@@ -86,7 +87,7 @@ pub(crate) fn run(arguments: &TrainArguments, mut output: Output) -> Result<Exit
             "stopped after {:.1} s, after {}; go on with: loupe train --resume {}",
             session.seconds(),
             session.place(),
-            session.folder().path().display()
+            Word(session.folder().path())
         )),
         Stop::Patience => output.note(format_args!(
             "stopped early: no better score for {} epochs",
@@ -123,7 +124,7 @@ struct Resumed {
 }
 
 fn resumed_run(run: &Path) -> Result<Resumed> {
-    let folder = RunFolder::open(run);
+    let folder = RunFolder::open_locked(run)?;
     let path = folder.checkpoint();
     let checkpoint = std::fs::read(&path).with_context(|| {
         format!(
@@ -137,6 +138,18 @@ fn resumed_run(run: &Path) -> Result<Resumed> {
 }
 
 impl Resumed {
+    /// The run's network, with the name that it had when the training began. If it stood in the configuration it is
+    /// called like the folder.
+    fn model(&self, recipe: &Recipe) -> Result<Model> {
+        let mut model = self.folder.model()?;
+        if let NetworkChoice::Named(name) = &recipe.network
+            && let Some(stem) = Path::new(name).file_stem()
+        {
+            model.name = stem.to_string_lossy().into_owned();
+        }
+        Ok(model)
+    }
+
     /// The run's recipe, with what may change in a training that goes on.
     fn recipe(&self, arguments: &TrainArguments) -> Result<Recipe> {
         let mut recipe = self.recipe.clone();
@@ -151,16 +164,6 @@ impl Resumed {
         }
         recipe.check()?;
         Ok(recipe)
-    }
-
-    /// The run's network, called as before or, if nothing says how, as its folder.
-    fn model(&self, recipe: &Recipe) -> Result<Model> {
-        let mut model = self.folder.model()?;
-        let folder = || Some(self.folder.path().file_name()?.to_string_lossy().into_owned());
-        if let Some(name) = recipe.network.name().or_else(folder) {
-            model.name = name;
-        }
-        Ok(model)
     }
 
     /// In what the result will differ from that of a training that was never interrupted.

@@ -5,17 +5,13 @@ use crate::draw::{self, Curve, Drawing, LossChart, confusion, loss_chart, mistak
 use crate::output::{Output, Thousands};
 use crate::recipe::{Recipe, loss_name};
 use crate::report::{ClassRow, EpochRow, LayerRow, Report, ScoreRow, html};
-use crate::run_folder::write;
+use crate::run_folder::{CONFUSION, LOSS, MISTAKES, write};
 use crate::scores::{Judged, Judgement, ModeScore, hint, judge, modes, print_scores};
 use crate::training_data::Data;
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use loupe_model::data::{Dataset, Grey};
 use loupe_model::{EpochRecord, Network, Score, Summary};
 use serde_json::Value;
-
-const LOSS: &str = "loss";
-const CONFUSION: &str = "confusion";
-const MISTAKES: &str = "mistakes";
 
 /// Most wrong items that are drawn, and how many stand in a row.
 const DRAWN_MISTAKES: [usize; 2] = [40, 10];
@@ -38,7 +34,8 @@ pub(super) fn write_all(
     if let Some(line) = &best {
         output.note(format_args!("{line}"));
     }
-    let hint = hint(&scores, Some(recipe.batch_size.get()), session.folder().path());
+    let batch_size = recipe.batch_size.get().min(data.training.len());
+    let hint = hint(&scores, Some(batch_size), session.folder().path());
     // Initial weights tell nothing.
     let hint = hint.filter(|_| !training.history().losses().is_empty());
     if let Some(hint) = &hint {
@@ -74,7 +71,7 @@ pub(super) fn write_all(
         mistakes: mistakes.as_ref(),
         layers: layer_rows(training.network())?,
         configuration: Some(&configuration),
-        environment: environment_rows(session)?,
+        environment: environment_rows(session),
     };
     write(&session.folder().report(), html(&report).as_bytes())
 }
@@ -265,11 +262,10 @@ fn layer_rows(network: &Network) -> Result<Vec<LayerRow>> {
     Ok(layers.map(row).collect())
 }
 
-fn environment_rows(session: &Session<'_>) -> Result<Vec<(&'static str, String)>> {
-    let path = session.folder().environment();
-    let text = std::fs::read(&path).with_context(|| path.display().to_string())?;
-    let environment: Value =
-        serde_json::from_slice(&text).with_context(|| path.display().to_string())?;
+/// What the run has noted of its environment; nothing if that cannot be read.
+fn environment_rows(session: &Session<'_>) -> Vec<(&'static str, String)> {
+    let text = std::fs::read(session.folder().environment()).unwrap_or_default();
+    let environment: Value = serde_json::from_slice(&text).unwrap_or_default();
     let shown = |value: &Value| match value {
         Value::String(text) => text.clone(),
         Value::Array(items) => {
@@ -290,5 +286,5 @@ fn environment_rows(session: &Session<'_>) -> Result<Vec<(&'static str, String)>
         "system",
         "architecture",
     ];
-    Ok(names.iter().filter_map(|name| Some((*name, shown(environment.get(name)?)))).collect())
+    names.iter().filter_map(|name| Some((*name, shown(environment.get(name)?)))).collect()
 }

@@ -77,21 +77,16 @@ impl<'d> Session<'d> {
         // Without a report, its results are still to be written.
         if let Some(end) = training.end().filter(|_| folder.report().exists()) {
             let run = folder.path().display();
-            match (end, recipe.patience) {
-                (End::Patience, Some(patience)) => anyhow::bail!(
-                    "{run}: {patience} epochs without a better score are over; more of them \
-                     (--patience) would go on"
-                ),
-                _ if training.position() == (recipe.epochs, 0) => anyhow::bail!(
-                    "{run}: all {} epochs are over; more of them (--epochs) would go on",
-                    recipe.epochs
-                ),
-                _ => anyhow::bail!(
-                    "{run}: {} is over already; more epochs than {} (--epochs) would go on",
-                    place(training.position()),
-                    recipe.epochs
-                ),
+            if let (End::Patience, Some(patience)) = (end, recipe.patience) {
+                anyhow::bail!(
+                    "{run}: {patience} epochs without a better score are over; a larger number of \
+                     --patience goes on"
+                );
             }
+            let place = place(training.position());
+            anyhow::bail!(
+                "{run}: the training is over after {place}; a larger number of --epochs goes on"
+            );
         }
         let log = RunLog::resume(folder.path(), training.history().losses().len())?;
         write(&folder.config(), recipe.to_toml().as_bytes())?;

@@ -177,7 +177,24 @@ fn class_folders(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
             format!("expected 2 to {MAX_CLASSES} folders, one for each class, found {found}");
         return Err(layout(folder, reason));
     }
-    Ok(classes)
+    let nameless =
+        |class: &&PathBuf| !class.file_name().and_then(OsStr::to_str).is_some_and(is_name);
+    match classes.iter().find(nameless) {
+        None => Ok(classes),
+        Some(class) => {
+            let named = class.file_name().unwrap_or_default();
+            let reason = format!(
+                "a folder is called {named:?}; expected the name of a class: one line of text without \
+                 spaces around it"
+            );
+            Err(layout(folder, reason))
+        }
+    }
+}
+
+/// Whether the name can stand in a line of a file of names.
+fn is_name(name: &str) -> bool {
+    name.trim() == name && !name.contains(char::is_control)
 }
 
 fn names(classes: &[PathBuf]) -> Vec<String> {
