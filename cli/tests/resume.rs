@@ -189,10 +189,10 @@ fn what_makes_another_training_is_said() {
     assert_eq!(stdout.contains("\nthe training was begun on portable; "), best, "{stdout}");
 }
 
-/// A hang-up ends neither a program that `nohup` has started, nor is it taken for Ctrl-C.
-#[cfg(unix)]
+/// As with `nohup`.
+#[cfg(target_os = "linux")]
 #[test]
-fn signals_that_are_ignored_stay_ignored() {
+fn a_hang_up_that_is_ignored_stays_ignored() {
     let sandbox = Sandbox::new();
     let mut child = Command::new("sh")
         .args(["-c", "trap '' HUP; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_loupe")])
