@@ -17,7 +17,6 @@ fn help_names_every_option_and_its_default() {
         text.split_whitespace().collect::<Vec<_>>().join(" ")
     };
     let common = [
-        ("--data <DIR>", "[default: data/mnist]"),
         ("--threads <N>", "[default: the number of cores]"),
         ("--help", ""),
     ];
@@ -28,12 +27,14 @@ fn help_names_every_option_and_its_default() {
         ("--lr <RATE>", "[default: 0.001]"),
         ("--seed <N>", "[default: 0]"),
         ("--shuffle", "instead of file order"),
+        ("--data <DIR>", "[default: data/mnist]"),
         ("--out <DIR>", "[default: runs/MODEL-N, the first N that is free]"),
     ];
     let eval = [
         ("<RUN>", "A folder that `train` has written"),
         ("--model <NAME|FILE>", "[default: the network of the folder or file]"),
         ("--split <SPLIT>", "[default: test] [possible values: train, test]"),
+        ("--data <DIR>", "[default: data/mnist]"),
     ];
     for (command, own) in [("train", &train[..]), ("eval", &eval[..])] {
         for flag in ["--help", "-h"] {
@@ -52,8 +53,10 @@ fn help_names_every_option_and_its_default() {
     let text = help("--help");
     for part in [
         "train",
+        "compare",
         "eval",
         "predict",
+        "data",
         "bench",
         "explain",
         "doctor",
