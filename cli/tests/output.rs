@@ -16,8 +16,10 @@ fn help_names_every_option_and_its_default() {
         // However the lines are broken.
         text.split_whitespace().collect::<Vec<_>>().join(" ")
     };
-    let data = ("--data <DIR>", "[default: data/mnist]");
-    let common = [("--threads <N>", "[default: the number of cores]"), ("--help", "")];
+    let common = [
+        ("--threads <N>", "[default: the number of cores]"),
+        ("--help", ""),
+    ];
     let train = [
         ("--model <NAME|FILE>", "[default: cnn]"),
         ("--epochs <N>", "[default: 3]"),
@@ -25,14 +27,14 @@ fn help_names_every_option_and_its_default() {
         ("--lr <RATE>", "[default: 0.001]"),
         ("--seed <N>", "[default: 0]"),
         ("--shuffle", "instead of file order"),
-        data,
+        ("--data <DIR>", "[default: data/mnist]"),
         ("--out <DIR>", "[default: runs/MODEL-N, the first N that is free]"),
     ];
     let eval = [
         ("<RUN>", "A folder that `train` has written"),
         ("--model <NAME|FILE>", "[default: the network of the folder or file]"),
         ("--split <SPLIT>", "[default: test] [possible values: train, test]"),
-        data,
+        ("--data <DIR>", "[default: data/mnist]"),
     ];
     for (command, own) in [("train", &train[..]), ("eval", &eval[..])] {
         for flag in ["--help", "-h"] {
@@ -51,8 +53,10 @@ fn help_names_every_option_and_its_default() {
     let text = help("--help");
     for part in [
         "train",
+        "compare",
         "eval",
         "predict",
+        "data",
         "bench",
         "explain",
         "doctor",
