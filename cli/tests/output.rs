@@ -16,10 +16,7 @@ fn help_names_every_option_and_its_default() {
         // However the lines are broken.
         text.split_whitespace().collect::<Vec<_>>().join(" ")
     };
-    let common = [
-        ("--threads <N>", "[default: the number of cores]"),
-        ("--help", ""),
-    ];
+    let common = [("--threads <N>", "[default: the number of cores]"), ("--help", "")];
     let train = [
         ("--model <NAME|FILE>", "[default: cnn]"),
         ("--epochs <N>", "[default: 3]"),
