@@ -158,12 +158,10 @@ pub(crate) fn bar(quiet: bool) -> ProgressBar {
     ProgressBar::with_draw_target(Some(0), target).with_style(style)
 }
 
-/// Draws the bar at a step of so many. What does not fit the terminal is cut off, and some columns stay free: into a
-/// full line the `^C` that a terminal shows would make a line break, and the bar could not be taken away.
+/// Draws the bar at a step of so many. What does not fit the terminal is cut off.
 pub(crate) fn show(bar: &ProgressBar, prefix: String, [step, steps]: [usize; 2], state: &str) {
-    const FREE: usize = 4;
     let columns = terminal_size_of(std::io::stderr()).map_or(80, |(Width(width), _)| width);
-    let taken = prefix.chars().count() + BAR + 4 + FREE;
+    let taken = prefix.chars().count() + BAR + 4;
     let room = usize::from(columns).saturating_sub(taken);
     bar.set_length(steps as u64);
     bar.set_prefix(prefix);
