@@ -112,9 +112,7 @@ impl Motion {
             }
         }
     }
-}
 
-impl Motion {
     /// [`Motion::apply`] by whole pixels.
     fn shift(self, image: &[u8], [h, w]: [usize; 2], out: &mut [f32]) {
         out.fill(0.0);

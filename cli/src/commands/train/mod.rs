@@ -49,7 +49,7 @@ pub(crate) fn run(arguments: &TrainArguments, mut output: Output) -> Result<Exit
                 .with_context(|| path.display().to_string())?
         }
         None => Training::new(trainer, learn, scored, options)
-            .map_err(|error| explained(error, learn.len(), recipe.batch_size.get()))?,
+            .map_err(|error| with_items_left(error, learn.len(), recipe.batch_size.get()))?,
     };
     output.detail(format_args!(
         "{} items to learn from, {} to validate and {} to be judged by, of {}",
@@ -102,7 +102,7 @@ pub(crate) fn run(arguments: &TrainArguments, mut output: Output) -> Result<Exit
 }
 
 /// The error, with the items of the last step if there are too few of them.
-fn explained(error: loupe_model::Error, items: usize, batch: usize) -> Error {
+fn with_items_left(error: loupe_model::Error, items: usize, batch: usize) -> Error {
     let few = matches!(error, loupe_model::Error::Spec(SpecError::OneValuePerChannel { .. }));
     let error = Error::new(error);
     if few && batch > 1 && items % batch == 1 {
