@@ -53,6 +53,7 @@ mod normalization_doctor;
 mod optim;
 mod parameters;
 mod plan;
+mod predictor;
 mod random;
 mod spec;
 mod summary;
@@ -80,6 +81,7 @@ pub use normalization_doctor::{
 pub use optim::{Optimizer, OptimizerOptions};
 pub use parameters::TensorInfo;
 pub use plan::{Plan, PlanMemory};
+pub use predictor::Predictor;
 pub use spec::{FlatLayer, NetworkSpec, SpecError};
 pub use summary::{LayerSummary, Summary};
 pub use trainer::Trainer;

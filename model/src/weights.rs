@@ -41,6 +41,9 @@ pub enum WeightsError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The file does not say of which network it is.
+    #[error("the file does not describe its network")]
+    NoDescription,
     /// The network has a tensor that the file lacks.
     #[error("no tensor {name}; the network needs one of shape {shape:?}")]
     Missing {

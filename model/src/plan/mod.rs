@@ -211,7 +211,22 @@ impl Plan {
         network: &Network,
         normalization: Normalization,
     ) -> Result<&[f32], Error> {
+        self.infer_inputs(cx, network, None, normalization)
+    }
+
+    /// [`Plan::infer`] of the given inputs `[N, …]`, or of those in the plan.
+    ///
+    /// # Panics
+    /// If the given ones are not N inputs.
+    pub(crate) fn infer_inputs(
+        &mut self,
+        cx: &Context,
+        network: &Network,
+        inputs: Option<&[f32]>,
+        normalization: Normalization,
+    ) -> Result<&[f32], Error> {
         self.check_network(network)?;
+        self.check_inputs(inputs);
         let statistics = match normalization {
             Normalization::BatchStatistics => {
                 self.check_batch_statistics()?;
@@ -222,7 +237,7 @@ impl Plan {
         let probe = Probe::default();
         self.forward(Forward {
             cx,
-            inputs: None,
+            inputs,
             parameters: &network.parameters,
             version: network.version(),
             statistics,
