@@ -168,7 +168,7 @@ impl Valued {
             self.parameters.push(vec![0.0; outputs]);
         }
         let [weight, bias] = &mut self.parameters[..] else { unreachable!("weight and bias") };
-        let rows = transposed.map_or(outputs, |[inputs, of_group]| inputs * outputs);
+        let rows = transposed.map_or(outputs, |[inputs, _]| inputs * outputs);
         let row_len = weight.len() / rows;
         for (row, weights) in weight.chunks_exact_mut(row_len).enumerate() {
             let output = match transposed {
