@@ -174,7 +174,10 @@ fn nan_stays_in_its_group_and_is_not_hidden() {
             let expected = i / (2 * spatial) == 1;
             assert_eq!([y.is_nan(), dx.is_nan()], [expected; 2], "{spatial}: {i}");
         }
-        assert_eq!(dweight.map(|v| v.is_nan()), [false, false, true, true]);
+        assert_eq!(
+            dweight.iter().map(|v| v.is_nan()).collect::<Vec<_>>(),
+            [false, false, true, true]
+        );
     }
 }
 
