@@ -4,14 +4,15 @@ use super::{BatchNorm, Statistics};
 use crate::buffer::with_scratch;
 use crate::error::{expect_len, expect_values_per_channel};
 use crate::moments::{self, moments};
+use crate::norm::TASK;
 use crate::simd::{Kernel, Simd, transpose};
 use crate::{Context, Error};
 
 /// Mean and biased variance `[C]` of each channel of x `[N, C, spatial]`:
 /// mean = Σ x / count, variance = Σ (x - mean)² / count, where count = N · spatial.
 ///
-/// Parts of a channel, its runs or columns, are measured by themselves; then they are merged, as the module
-/// `moments` says, without loss of digits where values are far from 0.
+/// Parts of a channel are measured by themselves; then they are merged, as the module `moments` says,
+/// without loss of digits where values are far from 0.
 ///
 /// # Errors
 /// [`Error::Invalid`] if there are fewer than two values per channel, [`Error::Length`],
@@ -32,10 +33,10 @@ pub fn batch_statistics(
         return Ok(());
     }
     let outputs = [&mut *mean, &mut *variance];
-    if norm.has_columns() {
-        measure_columns(cx, norm, x, outputs);
-    } else if norm.batch == 1 {
+    if norm.batch == 1 {
         measure_runs(cx, norm, x, outputs);
+    } else if norm.has_columns() {
+        measure_columns(cx, norm, x, outputs);
     } else {
         let (channels, runs) = (norm.channels, norm.batch * norm.channels);
         with_scratch(2 * runs + 2 * channels, |scratch| {
@@ -96,9 +97,9 @@ impl Kernel for Turn<'_> {
     }
 }
 
-/// Mean and squares about it of each run.
+/// Mean and squares about it of each channel of each image.
 fn measure_runs(cx: &Context, norm: &BatchNorm, x: &[f32], [mean, squares]: [&mut [f32]; 2]) {
-    let runs = norm.runs_per_task();
+    let runs = (TASK / norm.spatial).max(1);
     let (tasks, chunk) = (mean.len().div_ceil(runs), runs * norm.spatial);
     let outputs = [(mean, runs), (squares, runs)];
     cx.threads().for_each_chunk(tasks, 4 * x.len(), outputs, |task, [mean, squares]| {
