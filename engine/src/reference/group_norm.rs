@@ -46,7 +46,10 @@ pub struct GroupNormGradients {
 
 impl GroupNorm<'_> {
     fn check(&self, x: &[f64]) {
-        assert!(self.groups > 0 && self.channels % self.groups == 0, "groups divide the channels");
+        assert!(
+            self.groups > 0 && self.channels.is_multiple_of(self.groups),
+            "groups divide the channels"
+        );
         assert!(self.channels * self.spatial > 0, "a group without values has no mean");
         assert_eq!(x.len(), self.batch * self.channels * self.spatial, "x is [N, C, H·W]");
         assert_eq!(self.weight.len(), self.channels, "weight is [C]");

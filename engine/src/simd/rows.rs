@@ -40,22 +40,22 @@ pub(crate) fn column_sums<S: Simd, const I: usize, const A: usize>(
         let left = columns - first;
         // SAFETY: first + the step's columns ≤ columns, which is the length of every output; and
         // (rows - 1) · stride + columns lies within each input, as asserted above.
-        unsafe {
+        first += unsafe {
             match wide {
                 4 if left >= 4 * LANES => {
-                    step::<S, I, A, 4>(simd, rows, inputs, targets, first, LANES, &f)
+                    step::<S, I, A, 4>(simd, rows, inputs, targets, [first, LANES], &f)
                 }
                 2 if left >= 2 * LANES => {
-                    step::<S, I, A, 2>(simd, rows, inputs, targets, first, LANES, &f)
+                    step::<S, I, A, 2>(simd, rows, inputs, targets, [first, LANES], &f)
                 }
-                _ => step::<S, I, A, 1>(simd, rows, inputs, targets, first, LANES.min(left), &f),
+                _ => step::<S, I, A, 1>(simd, rows, inputs, targets, [first, LANES.min(left)], &f),
             }
-        }
-        first += if left >= wide * LANES { wide * LANES } else { LANES };
+        };
     }
 }
 
-/// [`column_sums`] of V vectors of columns from number `first` on, of which the first `width` lanes are used.
+/// [`column_sums`] of V vectors from column `first` on, of which the first `width` lanes are used; all of
+/// them if there are several vectors. Returns the number of columns.
 ///
 /// # Safety
 /// Each input is valid for reading, and each target for writing, of these columns; inputs in all rows.
@@ -65,10 +65,9 @@ unsafe fn step<S: Simd, const I: usize, const A: usize, const V: usize>(
     rows: usize,
     inputs: [(*const f32, usize); I],
     targets: [*mut f32; A],
-    first: usize,
-    width: usize,
+    [first, width]: [usize; 2],
     f: &impl Fn([S::Vector; I]) -> [S::Vector; A],
-) {
+) -> usize {
     let mut x = [simd.zero(); I];
     let mut totals = [[simd.zero(); A]; V];
     for block in (0..rows).step_by(BLOCK) {
@@ -107,6 +106,7 @@ unsafe fn step<S: Simd, const I: usize, const A: usize, const V: usize>(
             }
         }
     }
+    (V - 1) * LANES + width
 }
 
 /// [`column_sums`] of matrices themselves, whose rows begin `stride` floats apart.
@@ -157,10 +157,13 @@ mod tests {
             let weight: Vec<f32> = (0..columns).map(|c| c as f32).collect();
             let mut sums = vec![f32::NAN; columns];
             let mut weighted = sums.clone();
+            let mut alone = sums.clone();
+            column_sums(simd, rows, [(&x, stride)], [&mut alone], |x| x);
             let outputs = [&mut sums[..], &mut weighted[..]];
             column_sums(simd, rows, [(&x, stride), (&weight, 0)], outputs, |[x, w]| {
                 [x, simd.mul(x, w)]
             });
+            assert_eq!(alone, sums, "one output and two");
             [sums, weighted]
         }
     }
@@ -169,7 +172,7 @@ mod tests {
     fn sums_of_whole_numbers_are_exact() {
         for isa in Isa::available() {
             for rows in [0, 1, 2, 63, 64, 65, 200] {
-                for columns in [0, 1, 15, 16, 17, 40] {
+                for columns in [0, 1, 15, 16, 17, 40, 64, 150] {
                     let [sums, weighted] = isa.run(Case { rows, columns });
                     for c in 0..columns {
                         let expected: f32 =

@@ -19,7 +19,7 @@ pub(super) fn channel_sums(
 ) {
     if norm.has_columns() {
         sum_positions(norm.spatial, parts, sums, |sums| {
-            column_gradients(cx, norm, inputs, mean, sums)
+            column_gradients(cx, norm, inputs, mean, sums);
         });
     } else if norm.batch == 1 {
         run_gradients(cx, norm, inputs, mean, sums);
