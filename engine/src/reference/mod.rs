@@ -39,6 +39,7 @@ pub mod compare;
 pub mod conv2d;
 pub mod finite;
 pub mod gemm;
+pub mod group_norm;
 pub mod layer_norm;
 pub mod linear;
 pub mod loss;

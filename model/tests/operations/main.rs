@@ -23,6 +23,7 @@ mod conv;
 mod linear;
 mod loss;
 mod norm;
+mod norms;
 mod optim;
 #[path = "../support/mod.rs"]
 mod support;
