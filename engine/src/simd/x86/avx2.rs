@@ -150,6 +150,14 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn eq(self, a: Pair, b: Pair) -> Pair {
+        // SAFETY: the token proves AVX2.
+        unsafe {
+            Pair(_mm256_cmp_ps::<_CMP_EQ_OQ>(a.0, b.0), _mm256_cmp_ps::<_CMP_EQ_OQ>(a.1, b.1))
+        }
+    }
+
+    #[inline(always)]
     fn select(self, mask: Pair, if_true: Pair, if_false: Pair) -> Pair {
         // SAFETY: the token proves AVX2.
         unsafe {
