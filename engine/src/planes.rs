@@ -77,7 +77,8 @@ mod tests {
         assert_eq!(check(12, 41), length(40, 41));
         assert_eq!(check(0, 20), length(0, 20));
         let error = check(13, 40).unwrap_err().to_string();
-        let expected = "op: x must be a whole number of planes, found 13 elements for planes of 2 by 3";
+        let expected =
+            "op: x must be a whole number of planes, found 13 elements for planes of 2 by 3";
         assert_eq!(error, expected);
     }
 

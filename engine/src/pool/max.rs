@@ -16,7 +16,7 @@ pub struct MaxPool2dOptions {
     pub kernel_size: [usize; 2],
     /// Steps of the window over the plane.
     pub stride: [usize; 2],
-    /// Pixels of −∞ added at each of the two sides; at most half of the dilated kernel.
+    /// Pixels of −∞ added at each of the two sides; at most half of the kernel.
     pub padding: [usize; 2],
     /// Distance of neighbouring pixels of a window.
     pub dilation: [usize; 2],
@@ -41,8 +41,8 @@ impl MaxPool2d {
     ///
     /// # Errors
     /// [`Error::Invalid`] if a size, step or kernel is 0, if a number exceeds 2²⁰, if the padding exceeds
-    /// half of the dilated kernel, if that is larger than the padded plane, or if the rows from the top of a
-    /// window to its bottom have more than 2²⁰ pixels; [`Error::Overflow`] if planes would not fit the
+    /// half of the kernel, if the dilated kernel is larger than the padded plane, or if the rows from the top of
+    /// a window to its bottom have more than 2²⁰ pixels; [`Error::Overflow`] if planes would not fit the
     /// address space.
     pub fn new(options: MaxPool2dOptions, input_size: [usize; 2]) -> Result<MaxPool2d, Error> {
         let op = "max_pool2d";

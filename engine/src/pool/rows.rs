@@ -90,7 +90,8 @@ mod tests {
     fn sliding_keeps_the_rows_of_both_bands() {
         let mut memory = [0.0; 4 * LANES];
         let mut rows = Rows::new(&mut memory, 1);
-        for (band, expected) in [(0..3, 0..3), (2..6, 3..6), (2..6, 6..6), (5..7, 6..7), (9..10, 9..10)]
+        for (band, expected) in
+            [(0..3, 0..3), (2..6, 3..6), (2..6, 6..6), (5..7, 6..7), (9..10, 9..10)]
         {
             let (new, lanes) = rows.slide(band.clone());
             assert_eq!((new.clone(), lanes.len()), (expected, new.len() * LANES));

@@ -42,7 +42,7 @@ impl Sliding {
     ///
     /// # Errors
     /// [`Error::Invalid`] if a number is 0 (the padding may be) or above 2²⁰, if the padding exceeds half of
-    /// the dilated window, or if that is larger than the padded line.
+    /// the kernel, or if the dilated kernel is larger than the padded line.
     pub(super) fn axis(self, op: &'static str) -> Result<Axis, Error> {
         let Sliding { size, kernel, stride, padding, dilation } = self;
         check_size(op, "an image size", size, 1)?;
@@ -53,8 +53,8 @@ impl Sliding {
         let padded = size + 2 * padding;
         // At most 2⁴⁰: beyond what a usize of 32 bits holds.
         let extent = (kernel - 1).saturating_mul(dilation).saturating_add(1);
-        if padding > extent / 2 {
-            let found = format!("{padding} for {kernel} elements at dilation {dilation}");
+        if padding > kernel / 2 {
+            let found = format!("{padding} for {kernel} elements");
             return Err(invalid(op, "a padding", "at most half of the kernel", found));
         }
         if extent > padded {
@@ -134,7 +134,7 @@ mod tests {
             for kernel in 1..6 {
                 for (stride, dilation) in [(1, 1), (2, 1), (3, 1), (1, 2), (2, 3), (1, 4)] {
                     let extent = (kernel - 1) * dilation + 1;
-                    for padding in 0..=extent / 2 {
+                    for padding in 0..=kernel / 2 {
                         let sliding = Sliding { size, kernel, stride, padding, dilation };
                         let axis = sliding.axis("pool");
                         if extent > size + 2 * padding {
@@ -184,7 +184,7 @@ mod tests {
         assert!(error(padding).starts_with("pool: a padding must be at most 2^20"));
         assert_eq!(
             error(Sliding { padding: 2, ..ok }),
-            "pool: a padding must be at most half of the kernel, found 2 for 3 elements at dilation 1"
+            "pool: a padding must be at most half of the kernel, found 2 for 3 elements"
         );
         assert_eq!(
             error(Sliding { dilation: 4, ..ok }),

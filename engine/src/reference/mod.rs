@@ -44,4 +44,5 @@ pub mod linear;
 pub mod loss;
 pub mod network;
 pub mod optim;
+pub mod pool;
 pub mod random;
