@@ -45,4 +45,5 @@ pub mod linear;
 pub mod loss;
 pub mod network;
 pub mod optim;
+pub mod pool;
 pub mod random;

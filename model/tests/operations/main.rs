@@ -15,6 +15,8 @@
 //! | `sigmoid` y; dx | 6.4e-8; 1.3e-7 | 5e-7 of each element; 5e-7 of the largest |
 //! | `bce` | 6.2e-9 … 5.0e-8 | 5e-7 of each element |
 //! | `bce_with_logits`, `mse`, `cross_entropy` | 1.4e-7 | 6e-7 of the largest |
+//! | `max_pool2d`, `upsample_nearest2d` y | the same numbers | none |
+//! | `avg_pool2d`, `adaptive_avg_pool2d`; gradients | 1.3e-7 | 5e-7 of the largest |
 //! | `sgd`, `adam` | 3.2e-8 | 5e-7 of the largest value that the parameter has had |
 
 mod activation;
@@ -25,6 +27,7 @@ mod loss;
 mod norm;
 mod norms;
 mod optim;
+mod pool;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -49,4 +52,16 @@ const OPERATIONS: [Operation; 13] = [
 #[test]
 fn every_tensor_of_every_case_agrees_with_pytorch() {
     check_file("operations.safetensors.gz", &OPERATIONS);
+}
+
+const POOL: [Operation; 4] = [
+    ("adaptive_avg_pool2d", 4, pool::check_adaptive_avg_pool2d),
+    ("avg_pool2d", 6, pool::check_avg_pool2d),
+    ("max_pool2d", 8, pool::check_max_pool2d),
+    ("upsample_nearest2d", 3, pool::check_upsample_nearest2d),
+];
+
+#[test]
+fn pooling_and_upsampling_agree_with_pytorch() {
+    check_file("pool.safetensors.gz", &POOL);
 }
