@@ -40,6 +40,7 @@ pub mod measure;
 mod moments;
 pub mod norm;
 pub mod optim;
+pub mod pad;
 #[cfg(feature = "reference")]
 pub mod reference;
 mod simd;
