@@ -43,6 +43,7 @@ pub mod norm;
 pub mod optim;
 mod planes;
 pub mod pool;
+pub mod pad;
 #[cfg(feature = "reference")]
 pub mod reference;
 mod simd;
