@@ -20,7 +20,7 @@ mod x86;
 
 pub use isa::{Isa, Tier};
 pub(crate) use lanes::{lanes_to_rows, rows_to_lanes};
-pub(crate) use math::{exp, gentle_relu, leaky_relu, ln, ln_1p, sigmoid};
+pub(crate) use math::{exp, gentle_relu, leaky_relu, ln, ln_1p, normal, sigmoid, tanh};
 pub(crate) use rows::{SumRows, column_sums};
 pub(crate) use slices::{LANE, fold, largest, load, map, store, update, update_fold};
 pub(crate) use transpose::transpose;
