@@ -84,9 +84,8 @@ mod tests {
             let len = dims.iter().product();
             let x = random.uniform_f64(len, -3.0, 3.0);
             let dy = random.uniform_f64(len, -1.0, 1.0);
-            let numeric = |f: &dyn Fn(&[f64]) -> Vec<f64>| {
-                gradient(|x| weighted_sum(&f(x), &dy), &x, 1e-5)
-            };
+            let numeric =
+                |f: &dyn Fn(&[f64]) -> Vec<f64>| gradient(|x| weighted_sum(&f(x), &dy), &x, 1e-5);
             if dims[1] > 1 {
                 let (f, y) = (|x: &[f64]| softmax(dims, x), softmax(dims, &x));
                 assert_gradient("softmax", &softmax_backward(dims, &y, &dy), &numeric(&f), 1e-8);

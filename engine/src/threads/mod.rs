@@ -141,9 +141,8 @@ impl Threads {
             let (matrix, first) = (task / blocks, task % blocks * width);
             let width = width.min(columns - first);
             // SAFETY: columns of a matrix that no other task has; each task runs once.
-            let block = unsafe {
-                output.columns(matrix * rows * columns + first, rows, columns, width)
-            };
+            let block =
+                unsafe { output.columns(matrix * rows * columns + first, rows, columns, width) };
             f(matrix, first, block);
         });
     }
@@ -188,13 +187,19 @@ mod tests {
             for [count, rows, columns] in [[1, 3, 7], [2, 5, 8], [3, 1, 2], [0, 4, 4], [4, 4, 0]] {
                 let mut output = vec![0; count * rows * columns];
                 let size = [count, rows, columns];
-                threads.for_each_columns(size, 3, usize::MAX, &mut output, |matrix, first, mut block| {
-                    for row in 0..rows {
-                        for (i, x) in block.row(row).iter_mut().enumerate() {
-                            *x += (matrix * rows + row) * columns + first + i + 1;
+                threads.for_each_columns(
+                    size,
+                    3,
+                    usize::MAX,
+                    &mut output,
+                    |matrix, first, mut block| {
+                        for row in 0..rows {
+                            for (i, x) in block.row(row).iter_mut().enumerate() {
+                                *x += (matrix * rows + row) * columns + first + i + 1;
+                            }
                         }
-                    }
-                });
+                    },
+                );
                 assert!(output.iter().enumerate().all(|(i, &x)| x == i + 1), "{size:?}");
             }
         }

@@ -9,6 +9,7 @@
 
 use super::Softmax;
 use crate::Context;
+use crate::buffer::with_scratch;
 use crate::disjoint::Columns;
 use crate::simd::{Kernel, LANES, Simd, lanes_to_rows, rows_to_lanes};
 
@@ -86,16 +87,23 @@ pub(super) fn along<P: Pass<I>, const I: usize>(
     // Turned rows come in groups of 16.
     let items = (TASK / item).max(1).next_multiple_of(if inner == 1 { LANES } else { 1 });
     let chunk = items.min(outer) * item;
-    cx.threads().for_each_chunk(output.len().div_ceil(chunk), work, [(output, chunk)], |task, [output]| {
-        let inputs = inputs.map(|input| &input[task * chunk..][..output.len()]);
-        if inner > 1 {
-            cx.isa().run(OfItems { pass, classes, inner, inputs, output });
-        } else if classes > FEW {
-            cx.isa().run(OfRows { pass, classes, inputs, output });
-        } else {
-            cx.isa().run(OfShortRows { pass, classes, inputs, output });
-        }
-    });
+    cx.threads().for_each_chunk(
+        output.len().div_ceil(chunk),
+        work,
+        [(output, chunk)],
+        |task, [output]| {
+            let inputs = inputs.map(|input| &input[task * chunk..][..output.len()]);
+            if inner > 1 {
+                cx.isa().run(OfItems { pass, classes, inner, inputs, output });
+            } else if classes > FEW {
+                cx.isa().run(OfRows { pass, classes, inputs, output });
+            } else {
+                with_scratch((I + 1) * classes * LANES, |scratch| {
+                    cx.isa().run(OfShortRows { pass, classes, inputs, output, scratch });
+                });
+            }
+        },
+    );
 }
 
 /// Columns of an item.
@@ -184,6 +192,8 @@ struct OfShortRows<'a, P, const I: usize> {
     classes: usize,
     inputs: [&'a [f32]; I],
     output: &'a mut [f32],
+    /// Room for 16 rows of the output and of each input.
+    scratch: &'a mut [f32],
 }
 
 impl<P: Pass<I>, const I: usize> Kernel for OfShortRows<'_, P, I> {
@@ -191,9 +201,9 @@ impl<P: Pass<I>, const I: usize> Kernel for OfShortRows<'_, P, I> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let OfShortRows { pass, classes, inputs, output } = self;
+        let OfShortRows { pass, classes, inputs, output, scratch } = self;
         let len = classes * LANES;
-        let (mut turned, mut results) = ([[0.0; FEW * LANES]; I], [0.0; FEW * LANES]);
+        let (results, turned) = scratch.split_at_mut(len);
         for (n, output) in output.chunks_mut(len).enumerate() {
             let rows = output.len() / classes;
             let mut inputs = inputs;
@@ -204,19 +214,17 @@ impl<P: Pass<I>, const I: usize> Kernel for OfShortRows<'_, P, I> {
                 OfRows { pass, classes, inputs, output }.run(simd);
                 continue;
             }
-            for (input, turned) in inputs.iter().zip(&mut turned) {
-                rows_to_lanes(simd, input, classes, [1, rows, classes], &mut turned[..len], LANES);
+            for (input, turned) in inputs.iter().zip(turned.chunks_exact_mut(len)) {
+                rows_to_lanes(simd, input, classes, [1, rows, classes], turned, LANES);
             }
-            let mut inputs: [&[f32]; I] = [&[]; I];
-            for (input, turned) in inputs.iter_mut().zip(&turned) {
-                *input = &turned[..len];
+            for (input, turned) in inputs.iter_mut().zip(turned.chunks_exact(len)) {
+                *input = turned;
             }
-            let mut columns = Columns::all(&mut results[..len], LANES);
-            let output_columns = &mut columns;
-            let block =
-                Block { inputs, stride: LANES, output: output_columns, first: 0, width: LANES };
+            let mut columns = Columns::all(results, LANES);
+            let (output_columns, width) = (&mut columns, LANES);
+            let block = Block { inputs, stride: width, output: output_columns, first: 0, width };
             pass.columns(simd, classes, block);
-            lanes_to_rows(simd, &results[..len], LANES, [classes, rows], output);
+            lanes_to_rows(simd, results, LANES, [classes, rows], output);
         }
     }
 }

@@ -8,8 +8,7 @@ const SATURATED: f32 = 9.1;
 
 /// Coefficients of 1, x², x⁴, x⁶, x⁸.
 const NUMERATOR: [f32; 5] = [1.0, 0.133_826_52, 0.003_497_415_2, 2.063_507_6e-5, 1.338_314_4e-8];
-const DENOMINATOR: [f32; 5] =
-    [1.0, 0.467_159_75, 0.025_884_202, 0.000_328_844_62, 7.789_804e-7];
+const DENOMINATOR: [f32; 5] = [1.0, 0.467_159_75, 0.025_884_202, 0.000_328_844_62, 7.789_804e-7];
 
 /// tanh x, at most 6 ULP off; ±1 from about |x| = 9 on, and never beyond. NaN for NaN.
 ///
