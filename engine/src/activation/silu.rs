@@ -4,7 +4,7 @@ use super::{Function, backward, forward};
 use crate::simd::{self, Simd};
 use crate::{Context, Error};
 
-/// y = x / (1 + e⁻ˣ), at most 4 ULP off where y is a normal number; NaN where x is NaN or −∞.
+/// y = x / (1 + e⁻ˣ), at most 4 ULP off down to x = −87, and 0 from −88.1 on; NaN where x is NaN or −∞.
 ///
 /// Source: PyTorch, `SiLU`; S. Elfwing, E. Uchibe, K. Doya, "Sigmoid-Weighted Linear Units for Neural
 /// Network Function Approximation in Reinforcement Learning" (2017).
@@ -32,7 +32,8 @@ impl Function<1> for Silu {
 
     #[inline(always)]
     fn apply<S: Simd>(self, simd: S, [x]: [S::Vector; 1]) -> S::Vector {
-        simd.mul(x, simd::sigmoid(simd, x))
+        let (numerator, denominator) = simd::sigmoid_fraction(simd, x);
+        simd.div(simd.mul(x, numerator), denominator)
     }
 }
 
@@ -45,7 +46,8 @@ impl Function<2> for SiluBackward {
     #[inline(always)]
     fn apply<S: Simd>(self, simd: S, [x, dy]: [S::Vector; 2]) -> S::Vector {
         let one = simd.splat(1.0);
-        let s = simd::sigmoid(simd, x);
+        let (numerator, denominator) = simd::sigmoid_fraction(simd, x);
+        let s = simd.div(numerator, denominator);
         let slope = simd.mul_add(x, simd.sub(one, s), one);
         simd.mul(dy, simd.mul(s, slope))
     }

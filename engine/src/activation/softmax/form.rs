@@ -1,7 +1,7 @@
 //! What is computed of a line of classes, forward and backward, for softmax and for its logarithm.
 
 use super::along::{Block, Pass, WIDTH};
-use crate::simd::{Simd, exp, fold, largest, ln, update, update_fold};
+use crate::simd::{Simd, exp, exp_not_positive, fold, largest, ln, update, update_fold};
 
 /// What softmax and its logarithm do differently. With `shifted` = x − max and e = exp(`shifted`):
 pub(super) trait Form: Copy + Sync {
@@ -96,7 +96,7 @@ impl<F: Form> Pass<1> for Forward<F> {
             #[inline(always)]
             |[sum], [x], [_]| {
                 let shifted = simd.sub(x, offset);
-                let e = exp(simd, shifted);
+                let e = exp_not_positive(simd, shifted);
                 ([simd.add(sum, e)], [F::kept(simd, shifted, e)])
             },
         );
@@ -135,7 +135,7 @@ impl<F: Form> Pass<1> for Forward<F> {
                 #[inline(always)]
                 |[x, largest], [_, sum]| {
                     let shifted = simd.sub(x, largest);
-                    let e = exp(simd, shifted);
+                    let e = exp_not_positive(simd, shifted);
                     [F::kept(simd, shifted, e), simd.add(sum, e)]
                 },
             );

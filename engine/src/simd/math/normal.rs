@@ -1,6 +1,6 @@
 //! The normal distribution.
 
-use super::{exp, polynomial};
+use super::{exp_not_positive, polynomial};
 use crate::simd::Simd;
 
 /// Coefficients of 1, t, t², …: e^(t² / 2) · Φ(−t) is numerator / denominator.
@@ -11,10 +11,11 @@ const DENOMINATOR: [f32; 6] =
 /// Φ(x) = ½ (1 + erf(x / √2)), the distribution function of the normal distribution, and e^(−x² / 2). NaN for
 /// NaN.
 ///
-/// Both are at most 6 ULP off where they are normal numbers, also where they are small; on tiers that round
-/// a multiply-add twice x² / 2 ULP more, since the rounding error of x² is lost there.
+/// Both are at most 6 ULP off up to x = -12.9, also where they are small, and below become 0 with
+/// [`exp_not_positive`]; on tiers that round a multiply-add twice they are x² / 2 ULP more off, since the
+/// rounding error of x² is lost there.
 ///
-/// With t = |x|, Φ(−t) = e^(−t² / 2) · p(t) / q(t), 2⁻²⁶·³ relative off up to t = 14.6, where `f32` ends. The
+/// With t = |x|, Φ(−t) = e^(−t² / 2) · p(t) / q(t), 2⁻²⁶·³ relative off up to t = 14.6. The
 /// exponential is taken once and nothing is subtracted but Φ(t) = 1 − Φ(−t) ≥ ½, so that no digit cancels, as
 /// those of 1 + erf would. The coefficients were found as those of [`tanh`](super::tanh); the fraction by which
 /// W. J. Cody computes erfc ("Rational Chebyshev Approximations for the Error Function", 1969) has the same
@@ -28,7 +29,7 @@ pub(crate) fn normal<S: Simd>(simd: S, x: S::Vector) -> (S::Vector, S::Vector) {
     let square = simd.mul(t, t);
     let rest = simd.mul_add(t, t, simd.sub(simd.zero(), square));
     let minus_half = simd.splat(-0.5);
-    let bell = exp(simd, simd.mul(square, minus_half));
+    let bell = exp_not_positive(simd, simd.mul(square, minus_half));
     let bell = simd.mul_add(simd.mul(bell, rest), minus_half, bell);
     let numerator = simd.mul(bell, polynomial(simd, NUMERATOR, t));
     let tail = simd.div(numerator, polynomial(simd, DENOMINATOR, t));

@@ -210,20 +210,12 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn transpose_quarters(self, v: [Pair; 4]) -> [Pair; 4] {
         // SAFETY: the token proves AVX2.
-        let half = |v: [__m256; 4]| unsafe {
-            let a = _mm256_unpacklo_ps(v[0], v[1]);
-            let b = _mm256_unpackhi_ps(v[0], v[1]);
-            let c = _mm256_unpacklo_ps(v[2], v[3]);
-            let d = _mm256_unpackhi_ps(v[2], v[3]);
-            [
-                _mm256_shuffle_ps::<0x44>(a, c),
-                _mm256_shuffle_ps::<0xee>(a, c),
-                _mm256_shuffle_ps::<0x44>(b, d),
-                _mm256_shuffle_ps::<0xee>(b, d),
-            ]
+        let (low, high) = unsafe {
+            (
+                transpose4([v[0].0, v[1].0, v[2].0, v[3].0]),
+                transpose4([v[0].1, v[1].1, v[2].1, v[3].1]),
+            )
         };
-        let low = half([v[0].0, v[1].0, v[2].0, v[3].0]);
-        let high = half([v[0].1, v[1].1, v[2].1, v[3].1]);
         [0, 1, 2, 3].map(
             #[inline(always)]
             |i: usize| Pair(low[i], high[i]),
@@ -288,6 +280,27 @@ unsafe fn transpose8(v: [__m256; 8]) -> [__m256; 8] {
             out[i + 4] = _mm256_permute2f128_ps::<0x31>(t[i], t[i + 4]);
         }
         out
+    }
+}
+
+/// [`Simd::transpose_quarters`] of eight lanes.
+///
+/// # Safety
+/// The CPU has AVX.
+#[inline(always)]
+unsafe fn transpose4(v: [__m256; 4]) -> [__m256; 4] {
+    // SAFETY: the caller promises AVX.
+    unsafe {
+        let a = _mm256_unpacklo_ps(v[0], v[1]);
+        let b = _mm256_unpackhi_ps(v[0], v[1]);
+        let c = _mm256_unpacklo_ps(v[2], v[3]);
+        let d = _mm256_unpackhi_ps(v[2], v[3]);
+        [
+            _mm256_shuffle_ps::<0x44>(a, c),
+            _mm256_shuffle_ps::<0xee>(a, c),
+            _mm256_shuffle_ps::<0x44>(b, d),
+            _mm256_shuffle_ps::<0xee>(b, d),
+        ]
     }
 }
 
