@@ -19,9 +19,9 @@ pub enum GeluApproximation {
 /// [`GeluApproximation::Tanh`] y = x · ½ (1 + tanh u), u = √(2 / π) · (x + 0.044715 x³). NaN where x is NaN
 /// or −∞.
 ///
-/// The left tail keeps its digits until y becomes 0, at x = −13.2. The error is at most 7 ULP, plus x² / 2 ULP
-/// on tiers that round a multiply-add twice. That of the approximation is 5 + 4 |u| ULP, until y becomes 0 at
-/// x = −10.1; its ½ (1 + tanh u) is computed as 1 / (1 + e⁻²ᵘ), which is the same.
+/// The left tail keeps its digits until y becomes 0: where 1 + erf would leave none, at x = −6, y is right to
+/// six decimal digits. The error is at most 7 + x² / 2 ULP down to x = −12.9, and 5 + 4 |u| ULP of the approximation
+/// down to x = −10; its ½ (1 + tanh u) is computed as 1 / (1 + e⁻²ᵘ), which is the same.
 ///
 /// Source: PyTorch, `GELU`; D. Hendrycks, K. Gimpel, "Gaussian Error Linear Units (GELUs)" (2016).
 ///

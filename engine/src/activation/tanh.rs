@@ -4,7 +4,7 @@ use super::{Function, backward, forward};
 use crate::simd::{self, Simd};
 use crate::{Context, Error};
 
-/// y = tanh x, at most 6 ULP off, also near 0; NaN where x is NaN.
+/// y = tanh x, at most 7 ULP off, also near 0; NaN where x is NaN.
 ///
 /// Source: PyTorch, `Tanh`.
 ///

@@ -1,7 +1,7 @@
 //! What is computed of a line of classes, forward and backward, for softmax and for its logarithm.
 
 use super::along::{Block, Pass, WIDTH};
-use crate::simd::{Simd, exp, exp_not_positive, fold, largest, ln, update, update_fold};
+use crate::simd::{LANES, Simd, exp, exp_not_positive, fold, largest, ln, update, update_fold};
 
 /// What softmax and its logarithm do differently. With `shifted` = x − max and e = exp(`shifted`):
 pub(super) trait Form: Copy + Sync {
@@ -87,8 +87,7 @@ pub(super) struct Forward<F>(pub(super) F);
 impl<F: Form> Pass<1> for Forward<F> {
     #[inline(always)]
     fn line<S: Simd>(self, simd: S, [x]: [&[f32]; 1], y: &mut [f32]) {
-        let largest = simd.to_array(largest(simd, x)).into_iter().fold(f32::NEG_INFINITY, f32::max);
-        let offset = simd.splat(largest);
+        let offset = simd.splat(largest_lane(simd.to_array(largest(simd, x))));
         let [sum] = update_fold(
             simd,
             [x],
@@ -158,6 +157,19 @@ impl<F: Form> Pass<1> for Forward<F> {
             );
         }
     }
+}
+
+/// The largest of numbers of which none is NaN.
+#[inline(always)]
+fn largest_lane(mut lanes: [f32; LANES]) -> f32 {
+    // Halves that are compared as vectors.
+    for half in [8, 4, 2, 1] {
+        for i in 0..half {
+            let [a, b] = [lanes[i], lanes[i + half]];
+            lanes[i] = if a > b { a } else { b };
+        }
+    }
+    lanes[0]
 }
 
 /// y and dy to dx.

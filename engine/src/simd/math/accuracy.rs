@@ -28,31 +28,25 @@ pub(super) fn largest_error<K: Kernel<Output = [f32; LANES]>>(
     kernel: impl Fn([f32; LANES]) -> K,
     exact: impl Fn(f64) -> f64,
 ) -> f64 {
-    Isa::available().map(|isa| error_on(isa, inputs.clone(), &kernel, &exact)).fold(0.0, f64::max)
-}
-
-/// [`largest_error`] on one tier.
-pub(super) fn error_on<K: Kernel<Output = [f32; LANES]>>(
-    isa: Isa,
-    mut inputs: impl Iterator<Item = f32>,
-    kernel: impl Fn([f32; LANES]) -> K,
-    exact: impl Fn(f64) -> f64,
-) -> f64 {
     let mut largest = 0.0_f64;
-    loop {
-        let mut x = [0.5; LANES];
-        let count = x.iter_mut().zip(&mut inputs).map(|(x, input)| *x = input).count();
-        for (x, y) in x.into_iter().zip(isa.run(kernel(x))).take(count) {
-            let exact = exact(f64::from(x));
-            let nearest = (exact as f32).abs();
-            let ulp = f64::from(nearest.next_up()) - f64::from(nearest);
-            let error = (f64::from(y) - exact).abs() / ulp;
-            largest = largest.max(if error.is_nan() { f64::INFINITY } else { error });
-        }
-        if count < LANES {
-            return largest;
+    for isa in Isa::available() {
+        let mut inputs = inputs.clone();
+        loop {
+            let mut x = [0.5; LANES];
+            let count = x.iter_mut().zip(&mut inputs).map(|(x, input)| *x = input).count();
+            for (x, y) in x.into_iter().zip(isa.run(kernel(x))).take(count) {
+                let exact = exact(f64::from(x));
+                let nearest = (exact as f32).abs();
+                let ulp = f64::from(nearest.next_up()) - f64::from(nearest);
+                let error = (f64::from(y) - exact).abs() / ulp;
+                largest = largest.max(if error.is_nan() { f64::INFINITY } else { error });
+            }
+            if count < LANES {
+                break;
+            }
         }
     }
+    largest
 }
 
 /// Numbers whose bits lie `step` apart, from `first` away from zero to `last`.
