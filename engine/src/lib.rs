@@ -32,6 +32,7 @@ mod buffer;
 mod context;
 pub mod conv;
 mod disjoint;
+pub mod dropout;
 pub mod elementwise;
 mod error;
 pub mod gemm;
@@ -41,9 +42,9 @@ pub mod measure;
 mod moments;
 pub mod norm;
 pub mod optim;
+pub mod pad;
 mod planes;
 pub mod pool;
-pub mod pad;
 #[cfg(feature = "reference")]
 pub mod reference;
 mod simd;

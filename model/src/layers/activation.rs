@@ -1,10 +1,10 @@
 //! Functions of single elements.
 
 use super::check::check_finite;
+use super::fields::approximation;
 use super::{Backward, Forward, LayerError, Module, Operation, Values};
 use crate::Error;
 use loupe_engine::Context;
-use super::fields::approximation;
 use loupe_engine::activation::{
     GeluApproximation, gelu, gelu_backward, leaky_relu, leaky_relu_backward, relu, relu_backward,
     sigmoid, sigmoid_backward, silu, silu_backward, tanh, tanh_backward,

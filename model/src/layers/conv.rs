@@ -4,10 +4,10 @@ use super::check::{check_lens, image, product};
 use super::fields::{Pair, one, ones, padding_mode, pair, write_pairs, yes};
 use super::{Backward, Forward, LayerError, Module, Operation, Parameter, Values};
 use crate::Error;
+use loupe_engine::Buffer;
 use loupe_engine::conv::{
     self, Conv2dOptions, Conv2dParameters, conv2d, conv2d_backward_input, conv2d_backward_weight,
 };
-use loupe_engine::Buffer;
 use loupe_engine::pad::{Pad2d, PaddingMode, pad2d, pad2d_backward};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -122,9 +122,7 @@ impl Conv2d {
         let pad = self.pad(size)?;
         let geometry = match &pad {
             None => self.geometry(size)?,
-            Some(pad) => {
-                Conv2d { padding: [0, 0], ..self.clone() }.geometry(pad.output_size())?
-            }
+            Some(pad) => Conv2d { padding: [0, 0], ..self.clone() }.geometry(pad.output_size())?,
         };
         Ok((pad, geometry))
     }

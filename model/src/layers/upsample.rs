@@ -4,9 +4,7 @@ use super::check::image;
 use super::fields::{Pair, pair};
 use super::{Backward, Forward, LayerError, Module, Operation, Values};
 use crate::Error;
-use loupe_engine::upsample::{
-    UpsampleNearest2d, upsample_nearest2d, upsample_nearest2d_backward,
-};
+use loupe_engine::upsample::{UpsampleNearest2d, upsample_nearest2d, upsample_nearest2d_backward};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 

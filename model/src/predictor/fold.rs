@@ -158,9 +158,10 @@ impl Valued {
         // Input channels that a group of so many outputs shares, if the weight begins with inputs.
         let (bias, transposed) = match &mut self.layer {
             Layer::Conv2d(conv) => (&mut conv.bias, None),
-            Layer::ConvTranspose2d(conv) => {
-                (&mut conv.bias, Some([conv.in_channels, conv.out_channels].map(|n| n / conv.groups)))
-            }
+            Layer::ConvTranspose2d(conv) => (
+                &mut conv.bias,
+                Some([conv.in_channels, conv.out_channels].map(|n| n / conv.groups)),
+            ),
             Layer::Linear(linear) => (&mut linear.bias, None),
             _ => return false,
         };
@@ -173,9 +174,7 @@ impl Valued {
         for (row, weights) in weight.chunks_exact_mut(row_len).enumerate() {
             let output = match transposed {
                 None => row,
-                Some([inputs, of_group]) => {
-                    row / (inputs * of_group) * of_group + row % of_group
-                }
+                Some([inputs, of_group]) => row / (inputs * of_group) * of_group + row % of_group,
             };
             let scale = map.scale[output];
             weights.iter_mut().for_each(|weight| *weight = (f64::from(*weight) * scale) as f32);

@@ -30,9 +30,7 @@ fn is_of_units(layer: &Layer) -> bool {
     match layer {
         Layer::Conv2d(conv) => conv.is_zero_padded(),
         Layer::Linear(_) => true,
-        _ => {
-            layer.batch_norm().is_some() || layer.activation().is_some() || layer.is_view()
-        }
+        _ => layer.batch_norm().is_some() || layer.activation().is_some() || layer.is_view(),
     }
 }
 
