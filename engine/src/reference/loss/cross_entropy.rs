@@ -59,7 +59,8 @@ impl CrossEntropy<'_> {
         let mut loss = LossGradient { value: 0.0, gradient: vec![0.0; logits.len()] };
         for (row, x) in logits.chunks(classes).enumerate() {
             let largest = x.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            let sum: f64 = x.iter().map(|x| (x - largest).exp()).sum();
+            let exponentials: Vec<f64> = x.iter().map(|x| (x - largest).exp()).collect();
+            let sum: f64 = exponentials.iter().sum();
             for j in 0..classes {
                 let t = self.target[row * classes + j];
                 let share = self.smoothing / classes as f64 + (1.0 - self.smoothing) * t;
@@ -67,7 +68,7 @@ impl CrossEntropy<'_> {
                 loss.value += factor * (sum.ln() + largest - x[j]);
                 for i in 0..classes {
                     let one_hot = if i == j { 1.0 } else { 0.0 };
-                    let softmax = (x[i] - largest).exp() / sum;
+                    let softmax = exponentials[i] / sum;
                     loss.gradient[row * classes + i] += factor * (softmax - one_hot);
                 }
             }
