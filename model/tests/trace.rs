@@ -72,7 +72,7 @@ fn check(problem: &Problem) {
             let what = format!("{mode} on {isa:?}, {problem:?}");
             assert_close(&what, traced.output(), &wide(expected), &tolerance);
         }
-        let still = OptimizerOptions::Sgd(SgdOptions { lr: 0.0, momentum: 0.0 });
+        let still = OptimizerOptions::Sgd(SgdOptions { lr: 0.0, ..SgdOptions::default() });
         let mut trainer = Trainer::new(cx.clone(), network.clone(), problem.loss, still);
         trainer.step(&inputs, &targets).unwrap();
         let traced = trace(&cx, &network, &inputs, Normalization::BatchStatistics).unwrap();

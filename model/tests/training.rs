@@ -12,7 +12,12 @@ use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-const SGD: OptimizerOptions = OptimizerOptions::Sgd(SgdOptions { lr: 0.1, momentum: 0.9 });
+const SGD: OptimizerOptions = OptimizerOptions::Sgd(SgdOptions {
+    lr: 0.1,
+    momentum: 0.9,
+    weight_decay: 0.0,
+    nesterov: false,
+});
 
 /// So many of the first digits.
 fn digits(split: Split, count: usize) -> Dataset {

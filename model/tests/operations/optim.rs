@@ -10,11 +10,11 @@ pub(crate) fn check_sgd(case: &Case<'_>) {
         "momentum" => 0.9,
         other => panic!("sgd/{other}: unknown options"),
     };
-    let options = SgdOptions { lr: 0.1, momentum };
+    let options = SgdOptions { lr: 0.1, momentum, ..SgdOptions::default() };
     let mut velocity = Vec::new();
     check_optimizer(case, |_, parameters, gradient| {
         velocity.resize(gradient.len(), 0.0);
-        sgd_step(&case.cx, &options, parameters, Gradient::Dense(gradient), &mut velocity).unwrap();
+        sgd_step(&case.cx, &options, parameters, Gradient::dense(gradient), &mut velocity).unwrap();
     });
 }
 
@@ -25,14 +25,14 @@ pub(crate) fn check_adam(case: &Case<'_>) {
         first.resize(gradient.len(), 0.0);
         second.resize(gradient.len(), 0.0);
         let (first_moment, second_moment) = (&mut first[..], &mut second[..]);
-        let gradient = Gradient::Dense(gradient);
+        let gradient = Gradient::dense(gradient);
         let state = AdamState { parameters, gradient, first_moment, second_moment };
         adam_step(&case.cx, &AdamOptions::default(), step, state).unwrap();
     });
 }
 
 /// Compares the parameters after each `step(number, parameters, gradient)`.
-fn check_optimizer(case: &Case<'_>, mut step: impl FnMut(u64, &mut [f32], &[f32])) {
+pub(crate) fn check_optimizer(case: &Case<'_>, mut step: impl FnMut(u64, &mut [f32], &[f32])) {
     let [steps, len] = case.shape("gradients");
     let (gradients, expected) = (case.f32("gradients"), case.f32("parameters"));
     assert_eq!(expected.len(), (steps + 1) * len);
