@@ -8,7 +8,8 @@ use loupe_engine::reference::random::Random;
 use loupe_engine::{Context, Isa, Threads};
 use loupe_model::trace::{Place, find_non_finite, trace};
 use loupe_model::{
-    Error, Layer, Loss, Network, NetworkSpec, Normalization, OptimizerOptions, Plan, Trainer, nets,
+    Error, Layer, Loss, LossOptions, Network, NetworkSpec, Normalization, OptimizerOptions, Plan,
+    Trainer, nets,
 };
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
@@ -78,8 +79,7 @@ fn check(problem: &Problem) {
         let traced = trace(&cx, &network, &inputs, Normalization::BatchStatistics).unwrap();
         let mut gradient = vec![0.0; targets.len()];
         let outputs = targets.len() / problem.batch;
-        problem
-            .loss
+        LossOptions::from(problem.loss)
             .evaluate(&cx, outputs, traced.output(), &targets, Some(&mut gradient))
             .unwrap();
         let gradients = traced.backward(&cx, &network, &gradient).unwrap();

@@ -51,7 +51,7 @@ impl fmt::Display for Diagnosis {
             (None, Some(name)) => {
                 write!(f, "its gradients were finite, its update of {name} was not")
             }
-            (None, None) => f.write_str("its loss was not finite"),
+            (None, None) => f.write_str("its loss, or the norm of its gradients, was not finite"),
         }
     }
 }

@@ -26,6 +26,7 @@ mod norm;
 mod optim;
 #[path = "../support/mod.rs"]
 mod support;
+mod training;
 
 use case::{Operation, check_file};
 

@@ -59,8 +59,7 @@ impl<'d> Entrant<'d> {
         let network = Network::new(model.spec.clone(), recipe.seed)?;
         let one = Plan::new(&network, 1)?.memory().total();
         let batch = recipe.batch_size.get().min(data.training.len());
-        let mut trainer =
-            Trainer::new(cx.clone(), network, recipe.loss, recipe.optimizer.options());
+        let mut trainer = recipe.trainer(cx.clone(), network);
         let memory = Memory::of(&mut trainer, batch)?;
         let mut entrant = Entrant {
             name: model.name.clone(),
