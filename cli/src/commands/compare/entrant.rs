@@ -10,7 +10,7 @@ use anyhow::Result;
 use loupe_engine::Context;
 use loupe_model::data::Dataset;
 use loupe_model::{
-    EpochRecord, Memory, Network, Normalization, Plan, Score, Summary, Trainer, Training, evaluate,
+    EpochRecord, Memory, Network, Normalization, Plan, Score, Summary, Training, evaluate,
 };
 use std::time::Instant;
 

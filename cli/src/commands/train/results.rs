@@ -196,7 +196,7 @@ fn subtitle(session: &Session<'_>, name: &str, recipe: &Recipe, data: &Dataset) 
     format!(
         "{name}, {} parameters, trained with {} on {} items of {} in batches of {}: {}",
         Thousands(training.network().parameter_count()),
-        recipe.loss,
+        recipe.loss.function,
         Thousands(data.len()),
         recipe.data.display(),
         recipe.batch_size,
