@@ -32,6 +32,7 @@ mod optim;
 mod pool;
 #[path = "../support/mod.rs"]
 mod support;
+mod training;
 
 use case::{Operation, check_file};
 
