@@ -143,6 +143,11 @@ impl Operation for Activation {
     }
 }
 
+/// Of layers without options, or with such as cannot be wrong.
+fn sound<L>(_: &L) -> Result<(), LayerError> {
+    Ok(())
+}
+
 /// Modules whose operation is an [`Activation`].
 macro_rules! activations {
     ($($layer:ident => |$this:ident| $activation:expr, $name:expr, $check:expr;)*) => {$(
@@ -162,8 +167,7 @@ macro_rules! activations {
 
         impl Module for $layer {
             fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
-                let $this = self;
-                $check?;
+                $check(self)?;
                 Ok(input.to_vec())
             }
 
@@ -175,13 +179,13 @@ macro_rules! activations {
 }
 
 activations! {
-    ReLU => |_this| Activation::Relu, "ReLU()", Ok(());
+    ReLU => |_this| Activation::Relu, "ReLU()", sound;
     LeakyReLU => |this| Activation::LeakyRelu { negative_slope: this.negative_slope },
         format!("LeakyReLU({})", this.negative_slope),
-        check_finite("negative_slope", this.negative_slope);
-    Sigmoid => |_this| Activation::Sigmoid, "Sigmoid()", Ok(());
-    SiLU => |_this| Activation::Silu, "SiLU()", Ok(());
-    Tanh => |_this| Activation::Tanh, "Tanh()", Ok(());
+        |this: &LeakyReLU| check_finite("negative_slope", this.negative_slope);
+    Sigmoid => |_this| Activation::Sigmoid, "Sigmoid()", sound;
+    SiLU => |_this| Activation::Silu, "SiLU()", sound;
+    Tanh => |_this| Activation::Tanh, "Tanh()", sound;
     GELU => |this| Activation::Gelu(this.approximate),
-        format!("GELU(approximate='{}')", approximation::name(&this.approximate)), Ok(());
+        format!("GELU(approximate='{}')", approximation::name(&this.approximate)), sound;
 }

@@ -69,16 +69,12 @@ pub(crate) fn problems() -> impl Strategy<Value = Problem> {
             6 => 16,
             _ => batch,
         };
-        let conv = Conv2d {
-            in_channels: groups * inputs,
-            out_channels: groups * outputs,
-            kernel_size,
-            stride,
-            padding,
-            dilation,
-            groups,
-            bias,
-        };
+        let conv = Conv2d::new(groups * inputs, groups * outputs, kernel_size)
+            .stride(stride)
+            .padding(padding)
+            .dilation(dilation)
+            .groups(groups)
+            .bias(bias);
         let size = [0, 1].map(|axis| dilation[axis] * (kernel_size[axis] - 1) + 1 + extra[axis]);
         let input = vec![conv.in_channels, size[0], size[1]];
         let mut layers: Vec<Layer> = vec![conv.into()];
