@@ -32,6 +32,7 @@ mod buffer;
 mod context;
 pub mod conv;
 mod disjoint;
+pub mod elementwise;
 mod error;
 pub mod gemm;
 pub mod linear;
