@@ -32,6 +32,7 @@ mod buffer;
 mod context;
 pub mod conv;
 mod disjoint;
+pub mod dropout;
 pub mod elementwise;
 mod error;
 pub mod gemm;
@@ -41,10 +42,14 @@ pub mod measure;
 mod moments;
 pub mod norm;
 pub mod optim;
+pub mod pad;
+mod planes;
+pub mod pool;
 #[cfg(feature = "reference")]
 pub mod reference;
 mod simd;
 mod threads;
+pub mod upsample;
 
 pub use buffer::{Buffer, with_scratch};
 pub use context::Context;

@@ -150,6 +150,14 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn eq(self, a: Pair, b: Pair) -> Pair {
+        // SAFETY: the token proves AVX2.
+        unsafe {
+            Pair(_mm256_cmp_ps::<_CMP_EQ_OQ>(a.0, b.0), _mm256_cmp_ps::<_CMP_EQ_OQ>(a.1, b.1))
+        }
+    }
+
+    #[inline(always)]
     fn select(self, mask: Pair, if_true: Pair, if_false: Pair) -> Pair {
         // SAFETY: the token proves AVX2.
         unsafe {
@@ -210,20 +218,12 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn transpose_quarters(self, v: [Pair; 4]) -> [Pair; 4] {
         // SAFETY: the token proves AVX2.
-        let half = |v: [__m256; 4]| unsafe {
-            let a = _mm256_unpacklo_ps(v[0], v[1]);
-            let b = _mm256_unpackhi_ps(v[0], v[1]);
-            let c = _mm256_unpacklo_ps(v[2], v[3]);
-            let d = _mm256_unpackhi_ps(v[2], v[3]);
-            [
-                _mm256_shuffle_ps::<0x44>(a, c),
-                _mm256_shuffle_ps::<0xee>(a, c),
-                _mm256_shuffle_ps::<0x44>(b, d),
-                _mm256_shuffle_ps::<0xee>(b, d),
-            ]
+        let (low, high) = unsafe {
+            (
+                transpose_quarters8([v[0].0, v[1].0, v[2].0, v[3].0]),
+                transpose_quarters8([v[0].1, v[1].1, v[2].1, v[3].1]),
+            )
         };
-        let low = half([v[0].0, v[1].0, v[2].0, v[3].0]);
-        let high = half([v[0].1, v[1].1, v[2].1, v[3].1]);
         [0, 1, 2, 3].map(
             #[inline(always)]
             |i: usize| Pair(low[i], high[i]),
@@ -288,6 +288,28 @@ unsafe fn transpose8(v: [__m256; 8]) -> [__m256; 8] {
             out[i + 4] = _mm256_permute2f128_ps::<0x31>(t[i], t[i + 4]);
         }
         out
+    }
+}
+
+/// [`Simd::transpose_quarters`] of eight lanes. A closure would be no part of the code that is compiled with
+/// the tier's instructions, unless the compiler inlines it.
+///
+/// # Safety
+/// The CPU has AVX.
+#[inline(always)]
+unsafe fn transpose_quarters8(v: [__m256; 4]) -> [__m256; 4] {
+    // SAFETY: the caller promises AVX.
+    unsafe {
+        let a = _mm256_unpacklo_ps(v[0], v[1]);
+        let b = _mm256_unpackhi_ps(v[0], v[1]);
+        let c = _mm256_unpacklo_ps(v[2], v[3]);
+        let d = _mm256_unpackhi_ps(v[2], v[3]);
+        [
+            _mm256_shuffle_ps::<0x44>(a, c),
+            _mm256_shuffle_ps::<0xee>(a, c),
+            _mm256_shuffle_ps::<0x44>(b, d),
+            _mm256_shuffle_ps::<0xee>(b, d),
+        ]
     }
 }
 
