@@ -50,6 +50,74 @@ impl<'a, T> Disjoint<'a, T> {
     }
 }
 
+/// Neighbouring columns of a matrix, of which each task may have others.
+pub(crate) struct Columns<'a, T> {
+    /// The first element of the first row, `rows` of which begin `stride` elements apart.
+    start: *mut T,
+    rows: usize,
+    stride: usize,
+    width: usize,
+    matrix: PhantomData<&'a mut [T]>,
+}
+
+impl<'a, T> Columns<'a, T> {
+    /// All columns of a matrix of so many.
+    ///
+    /// # Panics
+    /// If the matrix does not have whole rows.
+    #[inline(always)]
+    pub(crate) fn all(matrix: &'a mut [T], width: usize) -> Columns<'a, T> {
+        assert!(matrix.len().is_multiple_of(width), "whole rows");
+        let rows = matrix.len() / width;
+        Columns { start: matrix.as_mut_ptr(), rows, stride: width, width, matrix: PhantomData }
+    }
+
+    /// Their number.
+    #[inline(always)]
+    pub(crate) fn width(&self) -> usize {
+        self.width
+    }
+
+    /// The elements of a row.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    #[inline(always)]
+    pub(crate) fn row(&mut self, row: usize) -> &mut [T] {
+        assert!(row < self.rows, "a row of the matrix");
+        // SAFETY: whoever made these columns has made sure that this row lies within a slice, of which
+        // nobody else has these columns; the borrow of self ends before another row is handed out.
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(row * self.stride), self.width) }
+    }
+}
+
+// SAFETY: they stand for an exclusive borrow of elements that may be sent to other threads.
+unsafe impl<T: Send> Send for Columns<'_, T> {}
+
+impl<T> Disjoint<'_, T> {
+    /// From element `first` on, `width` columns of `rows` rows that begin `stride` elements apart.
+    ///
+    /// # Safety
+    /// While the columns live, nothing else that has one of their elements does.
+    ///
+    /// # Panics
+    /// If they do not lie within the slice.
+    pub(crate) unsafe fn columns(
+        &self,
+        first: usize,
+        rows: usize,
+        stride: usize,
+        width: usize,
+    ) -> Columns<'_, T> {
+        let end = rows.saturating_sub(1).checked_mul(stride).and_then(|n| n.checked_add(width));
+        let end = end.and_then(|end| end.checked_add(first));
+        assert!(end.is_some_and(|end| end <= self.len), "columns of the slice");
+        // Within the slice, as asserted.
+        let start = self.start.wrapping_add(first);
+        Columns { start, rows, stride, width, matrix: PhantomData }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,5 +139,36 @@ mod tests {
         let mut data = [0.0; 5];
         // SAFETY: it is the only part.
         unsafe { Disjoint::new(&mut data).part(3..6) };
+    }
+
+    #[test]
+    fn columns_are_those_of_the_matrix() {
+        let mut data = [0.0; 11];
+        let parts = Disjoint::new(&mut data);
+        // SAFETY: the columns 0 and 1 and the column 2 of [3, 4] do not overlap.
+        let (mut a, mut b) = unsafe { (parts.columns(0, 3, 4, 2), parts.columns(2, 3, 4, 1)) };
+        for row in 0..3 {
+            a.row(row).fill(1.0);
+            b.row(row).fill(2.0);
+        }
+        assert_eq!(a.width(), 2);
+        assert_eq!(data, [1.0, 1.0, 2.0, 0.0, 1.0, 1.0, 2.0, 0.0, 1.0, 1.0, 2.0]);
+        let mut data = [0.0; 4];
+        Columns::all(&mut data, 2).row(1).fill(3.0);
+        assert_eq!(data, [0.0, 0.0, 3.0, 3.0]);
+    }
+
+    #[test]
+    #[should_panic(expected = "columns of the slice")]
+    fn columns_outside_are_refused() {
+        let mut data = [0.0; 10];
+        // SAFETY: they are the only ones.
+        unsafe { Disjoint::new(&mut data).columns(2, 3, 4, 1) };
+    }
+
+    #[test]
+    #[should_panic(expected = "a row of the matrix")]
+    fn rows_outside_are_refused() {
+        Columns::all(&mut [0.0; 4], 2).row(2);
     }
 }

@@ -32,6 +32,8 @@ mod buffer;
 mod context;
 pub mod conv;
 mod disjoint;
+pub mod dropout;
+pub mod elementwise;
 mod error;
 pub mod gemm;
 pub mod linear;
@@ -40,6 +42,7 @@ pub mod measure;
 mod moments;
 pub mod norm;
 pub mod optim;
+pub mod pad;
 mod planes;
 pub mod pool;
 #[cfg(feature = "reference")]

@@ -37,17 +37,43 @@ fn inputs(len: usize, seed: u64) -> [Vec<f32>; 2] {
     [x, random.uniform_f32(len, -1.0, 1.0)]
 }
 
-/// Every function of this module, with its result by the oracle and its tolerance.
-fn results(cx: &Context, x: &[f32], dy: &[f32]) -> [(&'static str, Vec<f32>); 6] {
+type Outcome = Result<(), Error>;
+
+fn gelu_exact(cx: &Context, x: &[f32], y: &mut [f32]) -> Outcome {
+    gelu(cx, GeluApproximation::None, x, y)
+}
+
+fn gelu_tanh(cx: &Context, x: &[f32], y: &mut [f32]) -> Outcome {
+    gelu(cx, GeluApproximation::Tanh, x, y)
+}
+
+fn gelu_exact_backward(cx: &Context, x: &[f32], dy: &[f32], dx: &mut [f32]) -> Outcome {
+    gelu_backward(cx, GeluApproximation::None, x, dy, dx)
+}
+
+fn gelu_tanh_backward(cx: &Context, x: &[f32], dy: &[f32], dx: &mut [f32]) -> Outcome {
+    gelu_backward(cx, GeluApproximation::Tanh, x, dy, dx)
+}
+
+/// Every elementwise function of this module, with its result.
+fn results(cx: &Context, x: &[f32], dy: &[f32]) -> [(&'static str, Vec<f32>); 14] {
     let len = x.len();
-    let y = output(len, |y| sigmoid(cx, x, y));
+    let (s, t) = (output(len, |y| sigmoid(cx, x, y)), output(len, |y| tanh(cx, x, y)));
     [
         ("relu", output(len, |y| relu(cx, x, y))),
         ("relu_backward", output(len, |dx| relu_backward(cx, x, dy, dx))),
         ("leaky_relu", output(len, |y| leaky_relu(cx, SLOPE, x, y))),
         ("leaky_relu_backward", output(len, |dx| leaky_relu_backward(cx, SLOPE, x, dy, dx))),
-        ("sigmoid_backward", output(len, |dx| sigmoid_backward(cx, &y, dy, dx))),
-        ("sigmoid", y),
+        ("sigmoid_backward", output(len, |dx| sigmoid_backward(cx, &s, dy, dx))),
+        ("sigmoid", s),
+        ("tanh_backward", output(len, |dx| tanh_backward(cx, &t, dy, dx))),
+        ("tanh", t),
+        ("silu", output(len, |y| silu(cx, x, y))),
+        ("silu_backward", output(len, |dx| silu_backward(cx, x, dy, dx))),
+        ("gelu", output(len, |y| gelu_exact(cx, x, y))),
+        ("gelu_backward", output(len, |dx| gelu_exact_backward(cx, x, dy, dx))),
+        ("gelu by tanh", output(len, |y| gelu_tanh(cx, x, y))),
+        ("gelu_backward by tanh", output(len, |dx| gelu_tanh_backward(cx, x, dy, dx))),
     ]
 }
 
@@ -56,8 +82,20 @@ fn check(len: usize, seed: u64) {
     let (wide_x, wide_dy) = (widen(&x), widen(&dy));
     let slope = f64::from(SLOPE);
     // A product with the slope is rounded once. The factor y (1 − y) of the sigmoid's gradient
-    // comes from a rounded y, which near 1 loses all digits of 1 − y, but not more than 1 ULP of 1.
+    // comes from a rounded y, which near 1 loses all digits of 1 − y, but not more than 1 ULP of 1; so
+    // does 1 − y² of that of tanh, with an error of y of up to 7 ULP. The other gradients are sums of two
+    // terms of the size of 1, which may cancel.
     let (exact, product) = (Tolerance::exact(), Tolerance::abs_rel(0.0, 1e-7));
+    let sums = Tolerance::abs_rel(1e-6, 1e-6);
+    // In the left tail of GELU each rounding of an exponent counts: x² / 2 of Φ(x), and 2 u of its
+    // approximation, which is below 4 + x².
+    let tail = |values: &[f64]| {
+        let bound =
+            |(x, y): (&f64, &f64)| (8.0 + 2.0 * x * x) * f64::from(f32::EPSILON) * y.abs() + 1e-36;
+        Tolerance::bound(wide_x.iter().zip(values).map(bound).collect())
+    };
+    let (gelu, gelu_tanh) = (oracle::gelu(&wide_x), oracle::gelu_tanh(&wide_x));
+    let (gelu_tail, gelu_tanh_tail) = (tail(&gelu), tail(&gelu_tanh));
     let expected = [
         (oracle::relu(&wide_x), &exact),
         (oracle::relu_backward(&wide_x, &wide_dy), &exact),
@@ -65,6 +103,14 @@ fn check(len: usize, seed: u64) {
         (oracle::leaky_relu_backward(slope, &wide_x, &wide_dy), &product),
         (oracle::sigmoid_backward(&wide_x, &wide_dy), &Tolerance::abs_rel(2e-7, 1e-6)),
         (oracle::sigmoid(&wide_x), &Tolerance::abs_rel(1e-38, 5e-7)),
+        (oracle::tanh_backward(&wide_x, &wide_dy), &sums),
+        (oracle::tanh(&wide_x), &Tolerance::abs_rel(0.0, 8.5e-7)),
+        (oracle::silu(&wide_x), &Tolerance::abs_rel(1e-36, 5e-7)),
+        (oracle::silu_backward(&wide_x, &wide_dy), &sums),
+        (gelu, &gelu_tail),
+        (oracle::gelu_backward(&wide_x, &wide_dy), &sums),
+        (gelu_tanh, &gelu_tanh_tail),
+        (oracle::gelu_tanh_backward(&wide_x, &wide_dy), &sums),
     ];
     for cx in contexts() {
         for ((what, actual), (expected, tolerance)) in results(&cx, &x, &dy).iter().zip(&expected) {
@@ -153,10 +199,70 @@ fn sigmoid_saturates_and_nan_passes_through() {
 }
 
 #[test]
+fn the_left_tail_of_gelu_keeps_its_digits() {
+    let x: Vec<f32> = (0..120).map(|i| -(i as f32) / 10.0 - 1.0).collect();
+    let x: Vec<f32> = x.into_iter().filter(|&x| x > -10.0).collect();
+    for isa in Isa::available() {
+        let cx = Context::new(isa, Threads::serial());
+        for (approximation, oracle) in [
+            (GeluApproximation::None, oracle::gelu as fn(&[f64]) -> Vec<f64>),
+            (GeluApproximation::Tanh, oracle::gelu_tanh),
+        ] {
+            let y = output(x.len(), |y| gelu(&cx, approximation, &x, y));
+            // 2 u of the approximation reaches 87 in what remains of f32's range, of which 1 ULP is 1e-7.
+            let tolerance = Tolerance::abs_rel(1e-37, 1.2e-5);
+            assert_close(
+                &format!("{approximation:?} {isa:?}"),
+                &y,
+                &oracle(&widen(&x)),
+                &tolerance,
+            );
+        }
+    }
+}
+
+#[test]
+fn the_smallest_numbers_pass_through_tanh() {
+    let x = [1e-45, -1e-45, 1e-38, 1e-20, -1e-10, -0.0];
+    for cx in contexts() {
+        assert_bits("tanh", &output(6, |y| tanh(&cx, &x, y)), &x);
+    }
+}
+
+#[test]
+fn numbers_at_the_ends_of_the_range_have_limits() {
+    let big = [f32::MAX, f32::MIN, 1e20, -1e20, 200.0, -200.0];
+    let infinite = [f32::INFINITY, f32::NEG_INFINITY, f32::NAN];
+    for cx in contexts() {
+        let forward = |f: fn(&Context, &[f32], &mut [f32]) -> Outcome| {
+            let y = output(6, |y| f(&cx, &big, y));
+            let ends = output(3, |y| f(&cx, &infinite, y));
+            (y, ends)
+        };
+        let (y, ends) = forward(tanh);
+        assert_eq!(y, [1.0, -1.0, 1.0, -1.0, 1.0, -1.0]);
+        assert!(ends[..2] == [1.0, -1.0] && ends[2].is_nan());
+        for f in [silu, gelu_exact, gelu_tanh] {
+            let (y, ends) = forward(f);
+            assert_eq!(y, [f32::MAX, 0.0, 1e20, 0.0, 200.0, 0.0]);
+            // As in PyTorch, −∞ · 0 is NaN.
+            assert!(ends[0] == f32::INFINITY && ends[1].is_nan() && ends[2].is_nan());
+        }
+        for f in [silu_backward, gelu_exact_backward, gelu_tanh_backward] {
+            let dx = output(6, |dx| f(&cx, &big, &[2.0; 6], dx));
+            assert_eq!(dx, [2.0, 0.0, 2.0, 0.0, 2.0, 0.0]);
+            let ends = output(3, |dx| f(&cx, &infinite, &[1.0; 3], dx));
+            assert!(ends.iter().all(|dx| dx.is_nan()), "{ends:?}");
+        }
+    }
+}
+
+#[test]
 fn nothing_is_a_valid_input() {
     let cx = Context::serial();
     assert_eq!(relu(&cx, &[], &mut []), Ok(()));
     assert_eq!(sigmoid_backward(&cx, &[], &[], &mut []), Ok(()));
+    assert_eq!(gelu_backward(&cx, GeluApproximation::None, &[], &[], &mut []), Ok(()));
 }
 
 #[test]
@@ -175,4 +281,16 @@ fn lengths_that_differ_are_errors() {
     assert_eq!(sigmoid(&cx, &x, few), error("sigmoid", "y", 2));
     assert_eq!(sigmoid_backward(&cx, &x, &short, out), error("sigmoid_backward", "dy", 2));
     assert_eq!(sigmoid_backward(&cx, &x, &x, few), error("sigmoid_backward", "dx", 2));
+    assert_eq!(tanh(&cx, &x, few), error("tanh", "y", 2));
+    assert_eq!(tanh_backward(&cx, &x, &short, out), error("tanh_backward", "dy", 2));
+    assert_eq!(tanh_backward(&cx, &x, &x, few), error("tanh_backward", "dx", 2));
+    assert_eq!(silu(&cx, &x, few), error("silu", "y", 2));
+    assert_eq!(silu_backward(&cx, &x, &short, out), error("silu_backward", "dy", 2));
+    assert_eq!(silu_backward(&cx, &x, &x, few), error("silu_backward", "dx", 2));
+    for approximation in [GeluApproximation::None, GeluApproximation::Tanh] {
+        assert_eq!(gelu(&cx, approximation, &x, few), error("gelu", "y", 2));
+        let op = "gelu_backward";
+        assert_eq!(gelu_backward(&cx, approximation, &x, &short, out), error(op, "dy", 2));
+        assert_eq!(gelu_backward(&cx, approximation, &x, &x, few), error(op, "dx", 2));
+    }
 }

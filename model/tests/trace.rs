@@ -6,9 +6,11 @@ use loupe_engine::optim::{AdamOptions, SgdOptions};
 use loupe_engine::reference::compare::{Tolerance, assert_close};
 use loupe_engine::reference::random::Random;
 use loupe_engine::{Context, Isa, Threads};
+use loupe_model::layers::{BatchNorm2d, Sigmoid};
 use loupe_model::trace::{Place, find_non_finite, trace};
 use loupe_model::{
-    Error, Layer, Loss, Network, NetworkSpec, Normalization, OptimizerOptions, Plan, Trainer, nets,
+    Error, Loss, LossOptions, Network, NetworkSpec, Normalization, OptimizerOptions, Plan, Trainer,
+    nets,
 };
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
@@ -72,14 +74,13 @@ fn check(problem: &Problem) {
             let what = format!("{mode} on {isa:?}, {problem:?}");
             assert_close(&what, traced.output(), &wide(expected), &tolerance);
         }
-        let still = OptimizerOptions::Sgd(SgdOptions { lr: 0.0, momentum: 0.0 });
+        let still = OptimizerOptions::Sgd(SgdOptions { lr: 0.0, ..SgdOptions::default() });
         let mut trainer = Trainer::new(cx.clone(), network.clone(), problem.loss, still);
         trainer.step(&inputs, &targets).unwrap();
         let traced = trace(&cx, &network, &inputs, Normalization::BatchStatistics).unwrap();
         let mut gradient = vec![0.0; targets.len()];
         let outputs = targets.len() / problem.batch;
-        problem
-            .loss
+        LossOptions::from(problem.loss)
             .evaluate(&cx, outputs, traced.output(), &targets, Some(&mut gradient))
             .unwrap();
         let gradients = traced.backward(&cx, &network, &gradient).unwrap();
@@ -125,7 +126,7 @@ fn gradients_by_inputs() {
     let mut smooth = mixture();
     // Without kinks.
     for layer in [1, 3] {
-        smooth.layers[layer] = Layer::Sigmoid {};
+        smooth.layers[layer] = Sigmoid.into();
     }
     for (spec, batch) in [(nets::mnist_mlp(), 2), (smooth, 3), (nets::mnist_cnn(), 1)] {
         let problem = Problem { spec, batch, loss: Loss::Mse, seed: 5 };
@@ -163,7 +164,7 @@ fn gradients_by_inputs() {
 /// By running statistics the network is another one: that whose normalisations scale and shift.
 #[test]
 fn gradients_by_running_statistics_take_them_as_constants() {
-    let spec = NetworkSpec { input: vec![2, 3, 1], layers: vec![Layer::batch_norm2d(2)] };
+    let spec = NetworkSpec::new([2, 3, 1]).add(BatchNorm2d::new(2));
     let mut network = Network::new(spec, 0).unwrap();
     for (name, values) in [
         ("0.weight", [3.0, -1.0]),
@@ -267,7 +268,7 @@ fn what_does_not_fit_is_an_error() {
     let error = traced.backward(&cx, &other, &[0.0; 10]).unwrap_err();
     assert!(matches!(error, Error::OtherNetwork));
 
-    let spec = NetworkSpec { input: vec![2, 1, 1], layers: vec![Layer::batch_norm2d(2)] };
+    let spec = NetworkSpec::new([2, 1, 1]).add(BatchNorm2d::new(2));
     let network = Network::new(spec, 0).unwrap();
     assert!(matches!(trace(&cx, &network, &[0.0; 2], batch), Err(Error::Spec(_))));
     trace(&cx, &network, &[0.0; 2], Normalization::RunningStatistics).unwrap();

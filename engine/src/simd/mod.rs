@@ -20,7 +20,10 @@ mod x86;
 
 pub use isa::{Isa, Tier};
 pub(crate) use lanes::{lanes_to_rows, rows_to_lanes};
-pub(crate) use math::{exp, gentle_relu, leaky_relu, ln, ln_1p, sigmoid};
+pub(crate) use math::{
+    exp, exp_not_positive, gentle_relu, leaky_relu, ln, ln_1p, normal, sigmoid, sigmoid_fraction,
+    tanh,
+};
 pub(crate) use rows::{SumRows, column_sums};
 pub(crate) use slices::{LANE, fold, largest, load, map, store, update, update_fold};
 pub(crate) use transpose::transpose;
@@ -122,7 +125,7 @@ pub(crate) trait Simd: Copy {
         if_true: Self::Vector,
         if_false: Self::Vector,
     ) -> Self::Vector;
-    /// 2ⁿ for whole `n` with -126 ≤ n ≤ 127.
+    /// 2ⁿ for whole `n` with -126 ≤ n ≤ 127; 0 for -127.
     fn exp2_whole(self, n: Self::Vector) -> Self::Vector;
     /// `(m, n)` with `a = m · 2ⁿ`, √½ ≤ `m` < √2 and whole `n`, for normal positive `a`; unspecified
     /// numbers for any other.

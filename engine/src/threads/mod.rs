@@ -4,7 +4,7 @@ mod team;
 mod watch;
 
 use crate::Error;
-use crate::disjoint::Disjoint;
+use crate::disjoint::{Columns, Disjoint};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::sync::Arc;
 use team::{Idle, Team};
@@ -117,6 +117,35 @@ impl Threads {
             _ => (0..tasks).for_each(run),
         }
     }
+
+    /// Cuts the columns of `count` matrices `[rows, columns]`, which lie one behind the other in `output`, into
+    /// blocks of `width` and calls `f(matrix, first, block)` with the number of a matrix and the columns of a
+    /// block of it, which start at the column `first`. Otherwise as [`Threads::for_each_chunk`].
+    ///
+    /// # Panics
+    /// If the output has another length, or the width is 0.
+    pub(crate) fn for_each_columns<T: Send>(
+        &self,
+        [count, rows, columns]: [usize; 3],
+        width: usize,
+        work: usize,
+        output: &mut [T],
+        f: impl Fn(usize, usize, Columns<'_, T>) + Sync,
+    ) {
+        let matrix_len = rows.checked_mul(columns);
+        let len = matrix_len.and_then(|len| len.checked_mul(count));
+        assert!(len == Some(output.len()), "whole matrices");
+        let blocks = columns.div_ceil(width);
+        let output = Disjoint::new(output);
+        self.for_each_chunk::<T, 0>(count * blocks, work, [], |task, []| {
+            let (matrix, first) = (task / blocks, task % blocks * width);
+            let width = width.min(columns - first);
+            // SAFETY: columns of a matrix that no other task has; each task runs once.
+            let block =
+                unsafe { output.columns(matrix * rows * columns + first, rows, columns, width) };
+            f(matrix, first, block);
+        });
+    }
 }
 
 #[cfg(test)]
@@ -151,6 +180,31 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn every_task_gets_columns_of_its_own() {
+        for threads in [Threads::serial(), Threads::new(3).unwrap()] {
+            for [count, rows, columns] in [[1, 3, 7], [2, 5, 8], [3, 1, 2], [0, 4, 4], [4, 4, 0]] {
+                let mut output = vec![0; count * rows * columns];
+                let size = [count, rows, columns];
+                threads.for_each_columns(
+                    size,
+                    3,
+                    usize::MAX,
+                    &mut output,
+                    |matrix, first, mut block| {
+                        for row in 0..rows {
+                            for (i, x) in block.row(row).iter_mut().enumerate() {
+                                *x += (matrix * rows + row) * columns + first + i + 1;
+                            }
+                        }
+                    },
+                );
+                assert!(output.iter().enumerate().all(|(i, &x)| x == i + 1), "{size:?}");
+            }
+        }
+    }
+
     #[test]
     fn a_watch_sees_the_largest_loop_and_whether_it_was_shared_out() {
         let least = Threads::MIN_PARALLEL_WORK;
