@@ -16,9 +16,9 @@
 #![allow(clippy::print_stdout, reason = "a program that prints numbers")]
 
 use loupe_benches::context;
-use loupe_engine::conv::Conv2dOptions;
 use loupe_engine::optim::{AdamOptions, SgdOptions};
 use loupe_model::data::{DataError, Dataset, Order, Split, open_mnist};
+use loupe_model::layers::{BatchNorm1d, BatchNorm2d, Conv2d, Flatten, LeakyReLU, Linear, Sigmoid};
 use loupe_model::{
     Error, Layer, Loss, Network, NetworkSpec, Normalization, OptimizerOptions, TrainOptions,
     Trainer, Training, evaluate, nets,
@@ -71,31 +71,19 @@ fn settings() -> [Setting; 3] {
 
 /// The tutorial's network with so many channels, and with another linear layer.
 fn network(channels: [usize; 2], features: usize) -> NetworkSpec {
-    let convolution = |inputs, outputs, kernel| {
-        let options = Conv2dOptions::new(inputs, outputs, [kernel; 2]);
-        Layer::conv2d(Conv2dOptions { stride: [2; 2], ..options })
-    };
-    let activation = || Layer::LeakyReLU { negative_slope: 0.02 };
-    let flat = channels[1] * 25;
-    NetworkSpec {
-        input: vec![1, 28, 28],
-        layers: vec![
-            convolution(1, channels[0], 5), // [channels[0], 12, 12]
-            activation(),
-            Layer::batch_norm2d(channels[0]),
-            convolution(channels[0], channels[1], 3), // [channels[1], 5, 5]
-            activation(),
-            Layer::batch_norm2d(channels[1]),
-            Layer::view(&[flat]),
-            Layer::linear(flat, features),
-            activation(),
-            Layer::view(&[features, 1, 1]),
-            Layer::batch_norm2d(features),
-            Layer::view(&[features]),
-            Layer::linear(features, 10),
-            Layer::Sigmoid {},
-        ],
-    }
+    NetworkSpec::new([1, 28, 28])
+        .add(Conv2d::new(1, channels[0], 5).stride(2)) // [channels[0], 12, 12]
+        .add(LeakyReLU::new(0.02))
+        .add(BatchNorm2d::new(channels[0]))
+        .add(Conv2d::new(channels[0], channels[1], 3).stride(2)) // [channels[1], 5, 5]
+        .add(LeakyReLU::new(0.02))
+        .add(BatchNorm2d::new(channels[1]))
+        .add(Flatten)
+        .add(Linear::new(channels[1] * 25, features))
+        .add(LeakyReLU::new(0.02))
+        .add(BatchNorm1d::new(features))
+        .add(Linear::new(features, 10))
+        .add(Sigmoid)
 }
 
 /// What becomes of a training.

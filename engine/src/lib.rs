@@ -33,6 +33,7 @@ mod context;
 pub mod conv;
 mod disjoint;
 pub mod dropout;
+pub mod elementwise;
 mod error;
 pub mod gemm;
 pub mod linear;

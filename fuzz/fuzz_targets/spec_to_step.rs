@@ -36,13 +36,14 @@ fn is_small(spec: &NetworkSpec, shapes: &[Vec<usize>]) -> bool {
     for (layer, shape) in spec.layers.iter().zip(shapes) {
         let output_len: usize = shape.iter().product();
         let (parameters, products) = match layer {
-            Layer::Linear { in_features, out_features, .. } => {
-                (in_features.saturating_mul(*out_features), 0)
+            Layer::Linear(linear) => {
+                (linear.in_features.saturating_mul(linear.out_features), 0)
             }
-            Layer::Conv2d { in_channels, out_channels, kernel_size: [kh, kw], groups, .. } => {
-                let sizes = [in_channels / groups, *kh, *kw];
+            Layer::Conv2d(conv) => {
+                let [kh, kw] = conv.kernel_size;
+                let sizes = [conv.in_channels / conv.groups, kh, kw];
                 let kernel = sizes.into_iter().fold(1, usize::saturating_mul);
-                (kernel.saturating_mul(*out_channels), kernel.saturating_mul(output_len))
+                (kernel.saturating_mul(conv.out_channels), kernel.saturating_mul(output_len))
             }
             _ => (output_len, 0),
         };

@@ -3,20 +3,16 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use loupe_engine::conv::Conv2dOptions;
-use loupe_model::{Layer, Network, NetworkSpec};
+use loupe_model::layers::{BatchNorm2d, Conv2d, Linear, View};
+use loupe_model::{Network, NetworkSpec};
 
 fuzz_target!(|bytes: &[u8]| {
     // Few and short tensors, so that a mutation often hits a header.
-    let spec = NetworkSpec {
-        input: vec![1, 2, 2],
-        layers: vec![
-            Layer::conv2d(Conv2dOptions::new(1, 1, [2, 1])),
-            Layer::batch_norm2d(1),
-            Layer::view(&[2]),
-            Layer::linear(2, 3),
-        ],
-    };
+    let spec = NetworkSpec::new([1, 2, 2])
+        .add(Conv2d::new(1, 1, (2, 1)))
+        .add(BatchNorm2d::new(1))
+        .add(View::new([2]))
+        .add(Linear::new(2, 3));
     let mut network = Network::new(spec, 0).expect("the network is sound");
     let before = network.weights();
     match network.load_weights(bytes) {

@@ -47,7 +47,8 @@ impl Description {
 
 impl Network {
     /// The weights as the bytes of a safetensors file, with a [`Description`] of this network and the names of
-    /// its `classes`.
+    /// its `classes`. A layer of your own cannot be described: of a network that has one these are the
+    /// weights alone.
     pub fn described_weights(&self, classes: Option<&[String]>) -> Vec<u8> {
         let weights = self.weights();
         let (len, rest) = weights.split_at(WORD);
@@ -56,9 +57,8 @@ impl Network {
         let behind = header.strip_prefix(BEGINNING).expect("weights begin in this way");
         let network = self.spec().clone();
         let description = Description { network, classes: classes.map(<[String]>::to_vec) };
-        let json = |what: &dyn Fn() -> serde_json::Result<String>| what().expect("text is JSON");
-        let text = json(&|| serde_json::to_string(&description));
-        let text = json(&|| serde_json::to_string(&text));
+        let Ok(text) = serde_json::to_string(&description) else { return weights };
+        let text = serde_json::to_string(&text).expect("text is JSON");
         let mut header = [BEGINNING, format!(",\"{ENTRY}\":{text}").as_bytes(), behind].concat();
         header.resize(header.len().next_multiple_of(WORD), b' ');
         [&(header.len() as u64).to_le_bytes(), &header[..], values].concat()

@@ -43,6 +43,7 @@ mod error;
 mod evaluate;
 mod explain;
 mod files;
+pub mod layers;
 mod loss;
 mod memory;
 pub mod nets;
@@ -52,6 +53,8 @@ mod normalization_doctor;
 mod optim;
 mod parameters;
 mod plan;
+mod predictor;
+mod random;
 mod spec;
 mod summary;
 pub mod trace;
@@ -66,6 +69,7 @@ pub use evaluate::{
 };
 pub use explain::{ExplainOptions, Explanation, Operation, explain};
 pub use files::write_atomically;
+pub use layers::Layer;
 pub use loss::Loss;
 pub use memory::Memory;
 pub use network::Network;
@@ -77,7 +81,8 @@ pub use normalization_doctor::{
 pub use optim::{Optimizer, OptimizerOptions};
 pub use parameters::TensorInfo;
 pub use plan::{Plan, PlanMemory};
-pub use spec::{Layer, NetworkSpec, SpecError};
+pub use predictor::Predictor;
+pub use spec::{FlatLayer, NetworkSpec, SpecError};
 pub use summary::{LayerSummary, Summary};
 pub use trainer::Trainer;
 pub use training::{

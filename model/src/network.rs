@@ -1,7 +1,8 @@
 //! A network with its values: parameters and running statistics.
 
+use crate::layers::Init;
 use crate::parameters::{NetworkLayout, TensorInfo};
-use crate::spec::{Layer, NetworkSpec, SpecError};
+use crate::spec::{FlatLayer, NetworkSpec, SpecError, one_value_per_channel};
 use loupe_engine::Buffer;
 use rand_pcg::Pcg64;
 use rand_pcg::rand_core::{Rng, SeedableRng};
@@ -13,6 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[derive(Clone, Debug)]
 pub struct Network {
     spec: Arc<NetworkSpec>,
+    layers: Arc<[FlatLayer]>,
     pub(crate) layout: Arc<NetworkLayout>,
     pub(crate) parameters: Buffer,
     pub(crate) statistics: Buffer,
@@ -38,25 +40,24 @@ impl Network {
     /// # Errors
     /// As [`NetworkSpec::shapes`].
     pub fn new(spec: NetworkSpec, seed: u64) -> Result<Network, SpecError> {
-        let layout = NetworkLayout::new(&spec)?;
+        let layers = spec.flatten()?;
+        let layout = NetworkLayout::new(&layers);
         let mut parameters = Buffer::zeros(layout.parameters.len);
         let mut statistics = Buffer::zeros(layout.statistics.len);
         let mut random = Pcg64::seed_from_u64(seed);
-        for tensors in layout.layers.iter().flatten() {
-            if tensors.fan_in > 0 {
-                let bound = 1.0 / (tensors.fan_in as f32).sqrt();
-                for range in std::iter::once(&tensors.weight).chain(&tensors.bias) {
-                    parameters[range.clone()].fill_with(|| uniform(&mut random, bound));
-                }
-            } else {
-                parameters[tensors.weight.clone()].fill(1.0);
+        for (tensor, init) in layout.parameters.tensors.iter().zip(&layout.init) {
+            let values = &mut parameters[tensor.range.clone()];
+            match *init {
+                Init::Constant(value) => values.fill(value),
+                Init::Uniform { bound } => values.fill_with(|| uniform(&mut random, bound)),
             }
-            if let Some([_, variance]) = &tensors.running {
-                statistics[variance.clone()].fill(1.0);
-            }
+        }
+        for [_, variance] in layout.layers.iter().filter_map(|tensors| tensors.running.as_ref()) {
+            statistics[variance.clone()].fill(1.0);
         }
         Ok(Network {
             spec: Arc::new(spec),
+            layers: layers.into(),
             layout: Arc::new(layout),
             parameters,
             statistics,
@@ -65,9 +66,14 @@ impl Network {
         })
     }
 
-    /// The layers.
+    /// The network in words.
     pub fn spec(&self) -> &NetworkSpec {
         &self.spec
+    }
+
+    /// The layers as a flat list, those within blocks too.
+    pub fn layers(&self) -> &[FlatLayer] {
+        &self.layers
     }
 
     pub(crate) fn shared_spec(&self) -> Arc<NetworkSpec> {
@@ -115,7 +121,7 @@ impl Network {
 
     /// Whether outputs depend on the [normalisation mode](crate::Normalization).
     pub fn has_batch_norm(&self) -> bool {
-        self.spec.layers.iter().any(|layer| matches!(layer, Layer::BatchNorm2d { .. }))
+        self.layers.iter().any(|layer| layer.layer.batch_norm().is_some())
     }
 
     /// Whether an input by itself has batch statistics.
@@ -132,9 +138,7 @@ impl Network {
     /// # Errors
     /// As [`Network::check_single`].
     pub(crate) fn check_batch(&self, batch: usize) -> Result<(), SpecError> {
-        let mut shapes = vec![self.spec.input.clone()];
-        shapes.extend(self.spec.shapes()?);
-        self.spec.one_value_per_channel(&shapes, batch).map_or(Ok(()), Err)
+        one_value_per_channel(&self.layers, batch).map_or(Ok(()), Err)
     }
 }
 

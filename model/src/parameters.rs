@@ -3,7 +3,8 @@
 //! All parameters of a network share one buffer, so an optimiser's step is one loop and a copy of a
 //! network is a copy of memory. Names are those of a PyTorch `Sequential`'s `state_dict`.
 
-use crate::spec::{Layer, NetworkSpec, SpecError};
+use crate::layers::{Init, Parameter};
+use crate::spec::FlatLayer;
 use loupe_engine::LANES;
 use loupe_engine::norm::Affine;
 use std::ops::Range;
@@ -44,35 +45,51 @@ impl Layout {
 /// Where the tensors of one layer lie.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LayerTensors {
-    /// Among the parameters.
-    pub(crate) weight: Range<usize>,
-    /// Among the parameters.
-    pub(crate) bias: Option<Range<usize>>,
-    /// Inputs of one output; bounds of the initial values follow from it. 0 for a normalisation.
-    pub(crate) fan_in: usize,
+    /// Among the parameters, in ascending order.
+    pub(crate) parameters: Vec<Range<usize>>,
     /// Running mean and variance, among the statistics.
     pub(crate) running: Option<[Range<usize>; 2]>,
 }
 
 impl LayerTensors {
-    /// The layer's weight and bias in a buffer of all parameters, for a layer that has both.
-    pub(crate) fn affine<'a>(&self, parameters: &'a [f32]) -> Affine<'a> {
-        let bias = self.bias.clone().expect("a normalisation has a bias");
-        Affine { weight: &parameters[self.weight.clone()], bias: &parameters[bias] }
+    /// The first tensor's place.
+    ///
+    /// # Panics
+    /// If the layer has none.
+    pub(crate) fn weight(&self) -> Range<usize> {
+        self.parameters[0].clone()
     }
 
-    /// The layer's weight and bias in a buffer of all parameters or gradients.
-    pub(crate) fn split<'a>(
+    /// The second tensor's place.
+    pub(crate) fn bias(&self) -> Option<Range<usize>> {
+        self.parameters.get(1).cloned()
+    }
+
+    /// The layer's weight and bias in a buffer of all parameters, for a layer that has both.
+    pub(crate) fn affine<'a>(&self, parameters: &'a [f32]) -> Affine<'a> {
+        let bias = self.bias().expect("a normalisation has a bias");
+        Affine { weight: &parameters[self.weight()], bias: &parameters[bias] }
+    }
+
+    /// The layer's first N tensors in a buffer of all parameters or gradients.
+    ///
+    /// # Panics
+    /// If the layer has fewer.
+    pub(crate) fn split<'a, const N: usize>(&self, buffer: &'a mut [f32]) -> [&'a mut [f32]; N] {
+        let places = std::array::from_fn(|i| self.parameters[i].clone());
+        buffer.get_disjoint_mut(places).expect("tensors do not overlap")
+    }
+
+    /// The layer's weight and bias, if there is one, in a buffer of all parameters or gradients.
+    pub(crate) fn weight_and_bias<'a>(
         &self,
         buffer: &'a mut [f32],
     ) -> (&'a mut [f32], Option<&'a mut [f32]>) {
-        let (before, after) = buffer.split_at_mut(self.weight.end);
-        let weight = &mut before[self.weight.start..];
-        let bias = self.bias.clone().map(|bias| {
-            let offset = self.weight.end;
-            &mut after[bias.start - offset..bias.end - offset]
-        });
-        (weight, bias)
+        if self.parameters.len() == 1 {
+            return (&mut buffer[self.weight()], None);
+        }
+        let [weight, bias] = self.split(buffer);
+        (weight, Some(bias))
     }
 }
 
@@ -82,64 +99,30 @@ pub(crate) struct NetworkLayout {
     pub(crate) parameters: Layout,
     /// Running means and variances.
     pub(crate) statistics: Layout,
-    /// One for each layer; nothing for layers without parameters.
-    pub(crate) layers: Vec<Option<LayerTensors>>,
+    /// Of each layer of the flat list.
+    pub(crate) layers: Vec<LayerTensors>,
+    /// Initial values of each parameter.
+    pub(crate) init: Vec<Init>,
 }
 
 impl NetworkLayout {
-    /// # Errors
-    /// As [`NetworkSpec::shapes`].
-    pub(crate) fn new(spec: &NetworkSpec) -> Result<NetworkLayout, SpecError> {
-        spec.shapes()?;
+    pub(crate) fn new(layers: &[FlatLayer]) -> NetworkLayout {
         let mut layout = NetworkLayout::default();
-        for (index, layer) in spec.layers.iter().enumerate() {
-            let tensors = layout.layer(index, layer);
+        for FlatLayer { path, layer, input_shape, .. } in layers {
+            let mut tensors = LayerTensors::default();
+            let parameters = layer.module().map(|module| module.parameters());
+            for Parameter { name, shape, init } in parameters.into_iter().flatten() {
+                tensors.parameters.push(layout.parameters.add(format!("{path}.{name}"), &shape));
+                layout.init.push(init);
+            }
+            if layer.batch_norm().is_some() {
+                let channels = &input_shape[..1];
+                let mut add = |name| layout.statistics.add(format!("{path}.{name}"), channels);
+                tensors.running = Some(["running_mean", "running_var"].map(&mut add));
+            }
             layout.layers.push(tensors);
         }
-        Ok(layout)
-    }
-
-    fn layer(&mut self, index: usize, layer: &Layer) -> Option<LayerTensors> {
-        let name = |tensor: &str| format!("{index}.{tensor}");
-        let parameters = &mut self.parameters;
-        let mut affine = |weight: &[usize], bias: Option<usize>| LayerTensors {
-            weight: parameters.add(name("weight"), weight),
-            bias: bias.map(|len| parameters.add(name("bias"), &[len])),
-            ..LayerTensors::default()
-        };
-        Some(match layer {
-            &Layer::Conv2d {
-                in_channels,
-                out_channels,
-                kernel_size: [kh, kw],
-                groups,
-                bias,
-                ..
-            } => {
-                let group_inputs = in_channels / groups;
-                let shape = [out_channels, group_inputs, kh, kw];
-                let tensors = affine(&shape, bias.then_some(out_channels));
-                LayerTensors { fan_in: group_inputs * kh * kw, ..tensors }
-            }
-            &Layer::Linear { in_features, out_features, bias } => {
-                let tensors = affine(&[out_features, in_features], bias.then_some(out_features));
-                LayerTensors { fan_in: in_features, ..tensors }
-            }
-            &Layer::BatchNorm2d { num_features, .. } => {
-                let tensors = affine(&[num_features], Some(num_features));
-                let running = ["running_mean", "running_var"]
-                    .map(|tensor| self.statistics.add(name(tensor), &[num_features]));
-                LayerTensors { running: Some(running), ..tensors }
-            }
-            Layer::LayerNorm { normalized_shape, .. } => {
-                let weight = parameters.add(name("weight"), normalized_shape);
-                let bias = Some(parameters.add(name("bias"), normalized_shape));
-                LayerTensors { weight, bias, ..LayerTensors::default() }
-            }
-            Layer::LeakyReLU { .. } | Layer::ReLU {} | Layer::Sigmoid {} | Layer::View { .. } => {
-                return None;
-            }
-        })
+        layout
     }
 }
 
@@ -150,7 +133,7 @@ mod tests {
 
     #[test]
     fn tensors_have_pytorchs_names_and_do_not_overlap() {
-        let layout = NetworkLayout::new(&mnist_cnn()).unwrap();
+        let layout = NetworkLayout::new(&mnist_cnn().flatten().unwrap());
         let names: Vec<_> = layout.parameters.tensors.iter().map(|t| t.name.as_str()).collect();
         let expected = [
             "0.weight", "0.bias", "2.weight", "2.bias", "3.weight", "3.bias", "5.weight", "5.bias",
@@ -171,7 +154,13 @@ mod tests {
 
     #[test]
     fn the_tutorials_networks_have_the_tutorials_number_of_parameters() {
-        assert_eq!(NetworkLayout::new(&mnist_cnn()).unwrap().parameters.elements(), 3_720);
-        assert_eq!(NetworkLayout::new(&mnist_mlp()).unwrap().parameters.elements(), 159_410);
+        assert_eq!(
+            NetworkLayout::new(&mnist_cnn().flatten().unwrap()).parameters.elements(),
+            3_720
+        );
+        assert_eq!(
+            NetworkLayout::new(&mnist_mlp().flatten().unwrap()).parameters.elements(),
+            159_410
+        );
     }
 }

@@ -1,8 +1,9 @@
 //! A network in numbers: shapes, parameters, arithmetic and memory, layer by layer.
 
-use crate::parameters::{LayerTensors, NetworkLayout};
-use crate::spec::{Layer, NetworkSpec, SpecError};
+use crate::parameters::NetworkLayout;
+use crate::spec::{NetworkSpec, SpecError};
 use serde::Serialize;
+use std::ops::Range;
 
 /// A network in numbers, for one batch size. Where numbers do not fit 64 bits they are the largest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -18,8 +19,8 @@ pub struct Summary {
 /// A layer in numbers. Those of the arithmetic and the memory are of the whole batch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LayerSummary {
-    /// Its place in the network, from 0, which its tensors' names begin with.
-    pub index: usize,
+    /// Its number in the network, from 0, or `3.layers.0` within block 3; its tensors' names begin with it.
+    pub path: String,
     /// As PyTorch prints it.
     pub layer: String,
     /// Shape of one output, without the batch.
@@ -31,7 +32,7 @@ pub struct LayerSummary {
     /// Multiplications and additions, each pair counted once, of the way forward: those of convolutions and
     /// linear layers, products with padding included.
     pub multiply_adds: u64,
-    /// Bytes of the output, which a `View` shares with its input.
+    /// Bytes of the output, which a `View` or `Flatten` shares with its input.
     pub output_bytes: u64,
 }
 
@@ -41,24 +42,23 @@ impl Summary {
     /// # Errors
     /// As [`NetworkSpec::shapes`].
     pub fn new(spec: &NetworkSpec, batch_size: usize) -> Result<Summary, SpecError> {
-        let layout = NetworkLayout::new(spec)?;
-        let shapes = spec.shapes()?;
+        let flat = spec.flatten()?;
+        let layout = NetworkLayout::new(&flat);
         let batch = batch_size as u64;
-        let layers = spec.layers.iter().zip(shapes).zip(&layout.layers).enumerate();
-        let summary = |(index, ((layer, output), tensors)): (usize, ((&Layer, Vec<usize>), _))| {
-            let (parameters, statistics) = counts(tensors);
-            let shares = matches!(layer, Layer::View { .. });
-            LayerSummary {
-                index,
-                layer: layer.to_string(),
-                parameters,
-                statistics,
-                multiply_adds: layer.multiply_adds(&output).saturating_mul(batch),
-                output_bytes: if shares { 0 } else { bytes(&output).saturating_mul(batch) },
-                output,
-            }
-        };
-        let layers = layers.map(summary).collect();
+        let total = |ranges: &[Range<usize>]| ranges.iter().map(|range| range.len()).sum();
+        let layers = flat.into_iter().zip(&layout.layers).map(|(layer, tensors)| LayerSummary {
+            multiply_adds: layer.multiply_adds().saturating_mul(batch),
+            output_bytes: match layer.layer.is_view() {
+                true => 0,
+                false => bytes(&layer.output_shape).saturating_mul(batch),
+            },
+            layer: layer.layer.to_string(),
+            path: layer.path,
+            output: layer.output_shape,
+            parameters: total(&tensors.parameters),
+            statistics: tensors.running.as_ref().map_or(0, |running| total(running)),
+        });
+        let layers = layers.collect();
         Ok(Summary { batch_size, input: spec.input.clone(), layers })
     }
 
@@ -86,13 +86,6 @@ impl Summary {
     pub fn output_bytes(&self) -> u64 {
         self.layers.iter().map(|layer| layer.output_bytes).fold(0, u64::saturating_add)
     }
-}
-
-/// Parameters and statistics of a layer.
-fn counts(tensors: &Option<LayerTensors>) -> (usize, usize) {
-    let Some(LayerTensors { weight, bias, running, .. }) = tensors else { return (0, 0) };
-    let parameters = weight.len() + bias.as_ref().map_or(0, |bias| bias.len());
-    (parameters, running.iter().flatten().map(|range| range.len()).sum())
 }
 
 /// Bytes of a tensor of floats.

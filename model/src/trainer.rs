@@ -8,6 +8,7 @@ use crate::optim::{Optimizer, OptimizerOptions};
 use crate::parameters::TensorInfo;
 use crate::plan::probe::{Probe, What};
 use crate::plan::{Factors, Plan};
+use crate::random::mix;
 use loupe_engine::linear::{Linear, linear_backward_weight};
 use loupe_engine::optim::Gradient;
 use loupe_engine::{Buffer, Context};
@@ -39,6 +40,8 @@ pub struct Trainer {
     prepared: Vec<Prepared>,
     /// The batch size of the last step.
     last: Option<usize>,
+    /// Of random choices, such as those of `Dropout`.
+    seed: u64,
 }
 
 /// What a step of one batch size works on.
@@ -61,6 +64,7 @@ impl Trainer {
             gradients: Buffer::zeros(len),
             prepared: Vec::new(),
             last: None,
+            seed: 0,
         }
     }
 
@@ -110,6 +114,16 @@ impl Trainer {
     /// Sets the learning rate of the steps to come.
     pub fn set_learning_rate(&mut self, rate: f64) {
         self.optimizer.set_learning_rate(rate);
+    }
+
+    /// Sets the seed of the random choices that layers such as `Dropout` make; 0 before. They follow from it and
+    /// from the number of the step.
+    pub fn set_seed(&mut self, seed: u64) {
+        self.seed = seed;
+    }
+
+    pub(crate) fn seed(&self) -> u64 {
+        self.seed
     }
 
     /// The outputs `[N, outputs]` of the last step, before its update; empty before the first.
@@ -195,7 +209,8 @@ impl Trainer {
         probe: Probe<'_>,
     ) -> Result<f32, Error> {
         self.last = Some(batch);
-        let Trainer { cx, network, loss, optimizer, gradients, prepared, .. } = self;
+        let Trainer { cx, network, loss, optimizer, gradients, prepared, seed, .. } = self;
+        let key = mix(*seed ^ mix(optimizer.steps()));
         let Prepared { plan, targets } =
             prepared.iter_mut().find(|prepared| prepared.plan.batch() == batch).expect("prepared");
         let cx = probe.context().unwrap_or(cx);
@@ -203,7 +218,7 @@ impl Trainer {
             Some([inputs, targets]) => (Some(inputs), targets),
             None => (None, &**targets),
         };
-        plan.forward_training(cx, network, inputs, probe)?;
+        plan.forward_training(cx, network, inputs, key, probe)?;
         let (output, gradient) = plan.output_and_gradient();
         let outputs = output.len() / batch;
         let value = probe.time(What::Loss.of_all(), || {

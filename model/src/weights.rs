@@ -5,7 +5,6 @@
 
 use crate::files::write_atomically;
 use crate::network::Network;
-use crate::spec::Layer;
 use safetensors::View;
 use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView, serialize};
 use std::borrow::Cow;
@@ -42,6 +41,9 @@ pub enum WeightsError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The file does not say of which network it is.
+    #[error("the file does not describe its network")]
+    NoDescription,
     /// The network has a tensor that the file lacks.
     #[error("no tensor {name}; the network needs one of shape {shape:?}")]
     Missing {
@@ -173,10 +175,8 @@ impl Network {
 
     /// `<layer>.num_batches_tracked` of each batch normalisation.
     fn counter_names(&self) -> impl Iterator<Item = String> {
-        let norms = self.spec().layers.iter().enumerate();
-        norms
-            .filter(|(_, layer)| matches!(layer, Layer::BatchNorm2d { .. }))
-            .map(|(index, _)| format!("{index}.num_batches_tracked"))
+        let norms = self.layers().iter().filter(|layer| layer.layer.batch_norm().is_some());
+        norms.map(|layer| format!("{}.num_batches_tracked", layer.path))
     }
 }
 

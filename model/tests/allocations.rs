@@ -2,7 +2,7 @@
 
 use loupe_engine::optim::SgdOptions;
 use loupe_engine::{Context, Isa, Threads, Tier};
-use loupe_model::{Loss, Network, Normalization, OptimizerOptions, Plan, Trainer, nets};
+use loupe_model::{Loss, Network, Normalization, OptimizerOptions, Plan, Predictor, Trainer, nets};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
@@ -82,6 +82,27 @@ fn inference_allocates_nothing() {
         let count = allocations(|| {
             for mode in modes {
                 plan.infer(&cx, &network, mode).unwrap();
+            }
+        });
+        assert_eq!(count, 0);
+    }
+}
+
+#[test]
+fn predictors_allocate_nothing() {
+    for spec in [nets::mnist_cnn(), nets::mnist_mlp()] {
+        let network = Network::new(spec, 0).unwrap();
+        let predictor = Predictor::new(Context::serial(), &network).unwrap();
+        let (images, mut scores) = (vec![0.5; 16 * 784], vec![0.0; 16 * 10]);
+        let mut predict = |batch: usize| {
+            predictor.predict(&images[..batch * 784], &mut scores[..batch * 10]).unwrap();
+        };
+        for batch in [1, 16] {
+            predict(batch);
+        }
+        let count = allocations(|| {
+            for batch in [16, 1, 1, 16] {
+                predict(batch);
             }
         });
         assert_eq!(count, 0);

@@ -2,6 +2,7 @@
 
 use loupe_engine::{Context, Isa, Threads};
 use loupe_model::data::{Dataset, Order};
+use loupe_model::layers::LayerNorm;
 use loupe_model::{
     Error, Layer, Loss, Network, NetworkSpec, Normalization, OptimizerOptions, Plan,
     ReestimateOptions, SpecError, Trainer, classify, compare_normalization, evaluate, nets,
@@ -131,7 +132,7 @@ fn single_items_without_a_variance_of_their_own() {
     let mut network = trained(one_pixel(), &data);
     let cx = Context::serial();
     let undefined = |error: &SpecError| {
-        assert!(matches!(error, SpecError::OneValuePerChannel { index: 2, .. }), "{error}");
+        assert!(matches!(error, SpecError::OneValuePerChannel { .. }), "{error}");
     };
     undefined(&network.check_single().unwrap_err());
     let error = evaluate(&cx, &network, &data, Normalization::BatchStatistics).unwrap_err();
@@ -165,8 +166,8 @@ fn options(batch_size: usize) -> ReestimateOptions {
 fn averages(network: &Network, data: &Dataset, size: usize) -> Vec<Vec<f64>> {
     let mut spec = network.spec().clone();
     for layer in &mut spec.layers {
-        if let Layer::BatchNorm2d { momentum, .. } = layer {
-            *momentum = 1.0;
+        if let Layer::BatchNorm2d(norm) = layer {
+            norm.momentum = 1.0;
         }
     }
     let mut moving = Network::new(spec, 0).unwrap();
@@ -195,7 +196,7 @@ fn averages(network: &Network, data: &Dataset, size: usize) -> Vec<Vec<f64>> {
 fn running_statistics_are_averages_over_the_batches() {
     let data = bars(200);
     let mut with_layer_norm = nets::mnist_cnn();
-    with_layer_norm.layers.insert(7, Layer::layer_norm(&[250]));
+    with_layer_norm.layers.insert(7, LayerNorm::new([250]).into());
     for spec in [nets::mnist_cnn(), with_layer_norm] {
         for size in [1, 7, 16, 64, 1000] {
             let mut network = trained(spec.clone(), &data);
@@ -246,7 +247,7 @@ fn spreads_are_measured_against_the_running_statistics() {
     let cx = Context::serial();
     reestimate_running_statistics(&cx, &mut network, &data, &options(1)).unwrap();
     let report = compare_normalization(&cx, &network, &data, &[1, 16]).unwrap();
-    assert_eq!(report.layers.iter().map(|layer| layer.index).collect::<Vec<_>>(), [2, 5]);
+    assert_eq!(report.layers.iter().map(|layer| &layer.path[..]).collect::<Vec<_>>(), ["2", "5"]);
     for layer in &report.layers {
         let [single, sixteen] = &layer.spreads[..] else { panic!("{layer:?}") };
         assert_eq!((single.batches, sixteen.batches), (300, 18));

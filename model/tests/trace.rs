@@ -6,9 +6,10 @@ use loupe_engine::optim::{AdamOptions, SgdOptions};
 use loupe_engine::reference::compare::{Tolerance, assert_close};
 use loupe_engine::reference::random::Random;
 use loupe_engine::{Context, Isa, Threads};
+use loupe_model::layers::{BatchNorm2d, Sigmoid};
 use loupe_model::trace::{Place, find_non_finite, trace};
 use loupe_model::{
-    Error, Layer, Loss, Network, NetworkSpec, Normalization, OptimizerOptions, Plan, Trainer, nets,
+    Error, Loss, Network, NetworkSpec, Normalization, OptimizerOptions, Plan, Trainer, nets,
 };
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
@@ -125,7 +126,7 @@ fn gradients_by_inputs() {
     let mut smooth = mixture();
     // Without kinks.
     for layer in [1, 3] {
-        smooth.layers[layer] = Layer::Sigmoid {};
+        smooth.layers[layer] = Sigmoid.into();
     }
     for (spec, batch) in [(nets::mnist_mlp(), 2), (smooth, 3), (nets::mnist_cnn(), 1)] {
         let problem = Problem { spec, batch, loss: Loss::Mse, seed: 5 };
@@ -163,7 +164,7 @@ fn gradients_by_inputs() {
 /// By running statistics the network is another one: that whose normalisations scale and shift.
 #[test]
 fn gradients_by_running_statistics_take_them_as_constants() {
-    let spec = NetworkSpec { input: vec![2, 3, 1], layers: vec![Layer::batch_norm2d(2)] };
+    let spec = NetworkSpec::new([2, 3, 1]).add(BatchNorm2d::new(2));
     let mut network = Network::new(spec, 0).unwrap();
     for (name, values) in [
         ("0.weight", [3.0, -1.0]),
@@ -267,7 +268,7 @@ fn what_does_not_fit_is_an_error() {
     let error = traced.backward(&cx, &other, &[0.0; 10]).unwrap_err();
     assert!(matches!(error, Error::OtherNetwork));
 
-    let spec = NetworkSpec { input: vec![2, 1, 1], layers: vec![Layer::batch_norm2d(2)] };
+    let spec = NetworkSpec::new([2, 1, 1]).add(BatchNorm2d::new(2));
     let network = Network::new(spec, 0).unwrap();
     assert!(matches!(trace(&cx, &network, &[0.0; 2], batch), Err(Error::Spec(_))));
     trace(&cx, &network, &[0.0; 2], Normalization::RunningStatistics).unwrap();

@@ -10,6 +10,7 @@ use loupe_engine::reference::gemm::{GemmDims, gemm};
 use loupe_engine::reference::loss::Loss;
 use loupe_engine::reference::network as oracle;
 use loupe_engine::reference::optim::Adam;
+use loupe_model::layers::{BatchNorm2d, Conv2d, LayerNorm, Linear};
 use loupe_model::{Layer, Network};
 
 /// Of products the first, middle and last row are compared, of y and dx the last image, of dweight the
@@ -169,8 +170,8 @@ fn oracle_network(network: &Network) -> oracle::Network {
     let layer = |(i, layer): (usize, &Layer)| {
         let (weight, bias) = (tensor(i, "weight").unwrap_or_default(), tensor(i, "bias"));
         let input = if i == 0 { &spec.input } else { &shapes[i - 1] };
-        match *layer {
-            Layer::Conv2d { in_channels, out_channels, kernel_size, stride, .. } => {
+        match layer {
+            &Layer::Conv2d(Conv2d { in_channels, out_channels, kernel_size, stride, .. }) => {
                 let dims = Conv2dDims {
                     batch: 0,
                     in_channels,
@@ -185,23 +186,24 @@ fn oracle_network(network: &Network) -> oracle::Network {
                 };
                 oracle::Layer::Conv2d { dims, weight, bias }
             }
-            Layer::Linear { in_features, out_features, .. } => {
+            &Layer::Linear(Linear { in_features, out_features, .. }) => {
                 oracle::Layer::Linear { in_features, out_features, weight, bias }
             }
-            Layer::BatchNorm2d { eps, .. } => {
+            &Layer::BatchNorm2d(BatchNorm2d { eps, .. }) => {
                 let bias = bias.unwrap_or_default();
                 oracle::Layer::BatchNorm { weight, bias, eps: f64::from(eps) }
             }
-            Layer::LayerNorm { eps, .. } => {
+            &Layer::LayerNorm(LayerNorm { eps, .. }) => {
                 let bias = bias.unwrap_or_default();
                 oracle::Layer::LayerNorm { weight, bias, eps: f64::from(eps) }
             }
-            Layer::LeakyReLU { negative_slope } => {
-                oracle::Layer::LeakyRelu { slope: f64::from(negative_slope) }
+            Layer::LeakyReLU(layer) => {
+                oracle::Layer::LeakyRelu { slope: f64::from(layer.negative_slope) }
             }
-            Layer::ReLU {} => oracle::Layer::Relu,
-            Layer::Sigmoid {} => oracle::Layer::Sigmoid,
-            Layer::View { .. } => oracle::Layer::Flatten,
+            Layer::ReLU(_) => oracle::Layer::Relu,
+            Layer::Sigmoid(_) => oracle::Layer::Sigmoid,
+            Layer::View(_) | Layer::Flatten(_) => oracle::Layer::Flatten,
+            other => unreachable!("no benchmark has {other}"),
         }
     };
     oracle::Network { layers: spec.layers.iter().enumerate().map(layer).collect() }

@@ -9,7 +9,8 @@ use loupe_engine::conv::{Conv2d, Conv2dFused, Conv2dParameters, conv2d, conv2d_f
 use loupe_engine::norm::Affine;
 use loupe_engine::norm::batch::{BatchNorm, Statistics, batch_norm, batch_statistics};
 use loupe_engine::{Context, Error};
-use loupe_model::{Layer, Network, NetworkSpec, Normalization, Plan};
+use loupe_model::layers::{self, BatchNorm2d, LeakyReLU};
+use loupe_model::{Network, NetworkSpec, Normalization, Plan};
 use std::hint::black_box;
 
 pub(super) fn prepare(cx: Context, shape: &ConvShape, variant: &str) -> Call {
@@ -88,22 +89,11 @@ impl Block {
 fn plan(cx: Context, shape: &ConvShape) -> Call {
     let [x, weight, bias, _] = shape.inputs();
     let ([inputs, outputs], [kernel, stride, padding]) = (shape.channels, shape.kernel);
-    let layers = vec![
-        Layer::Conv2d {
-            in_channels: inputs,
-            out_channels: outputs,
-            kernel_size: [kernel; 2],
-            stride: [stride; 2],
-            padding: [padding; 2],
-            dilation: [1; 2],
-            groups: 1,
-            bias: true,
-        },
-        Layer::LeakyReLU { negative_slope: Case::SLOPE },
-        Layer::BatchNorm2d { num_features: outputs, eps: Case::EPS, momentum: 0.1 },
-    ];
-    let input = vec![inputs, shape.size[0], shape.size[1]];
-    let mut network = Network::new(NetworkSpec { input, layers }, 0).expect("a network");
+    let spec = NetworkSpec::new([inputs, shape.size[0], shape.size[1]])
+        .add(layers::Conv2d::new(inputs, outputs, kernel).stride(stride).padding(padding))
+        .add(LeakyReLU::new(Case::SLOPE))
+        .add(BatchNorm2d::new(outputs).eps(Case::EPS));
+    let mut network = Network::new(spec, 0).expect("a network");
     for (name, values) in [("0.weight", &weight), ("0.bias", &bias), ("2.bias", &bias)] {
         network.tensor_mut(name).expect("a tensor").copy_from_slice(values);
     }

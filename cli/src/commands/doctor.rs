@@ -190,7 +190,7 @@ fn print_spreads(output: &mut Output, report: &NormalizationReport) {
         "layer", "batch of", "of means", "5 %", "median", "95 %"
     ));
     for layer in &report.layers {
-        let mut name = format!("{:>2}  {}", layer.index, layer.layer);
+        let mut name = format!("{:>2}  {}", layer.path, layer.layer);
         for spread in &layer.spreads {
             let [low, median, high] = spread.variance_ratio;
             output.line(format_args!(
@@ -218,7 +218,7 @@ fn roughness(report: &NormalizationReport) -> Option<String> {
             "The running statistics of layer {} are rough themselves: averages over these batches lie {distance:.2}\n\
              from the running means, and are {ratio:.2} times the running variances. With PyTorch's momentum of 0.1\n\
              they remember little more than the last 10 batches of the training.",
-            layer.index
+            layer.path
         )
     })
 }

@@ -134,7 +134,7 @@ fn print_mistakes(
         return;
     }
     let what = match trained.network.spec().layers.last() {
-        Some(Layer::Sigmoid {}) => "score",
+        Some(Layer::Sigmoid(_)) => "score",
         _ => "probability",
     };
     let place = data.len().to_string().len().max(4);

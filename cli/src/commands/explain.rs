@@ -42,7 +42,7 @@ pub(crate) fn run(arguments: &ExplainArguments, mut output: Output) -> Result<()
     let parameters = network.parameter_count();
     // The loss of `train` takes outputs from 0 to 1 only.
     let (loss, loss_name) = match model.spec.layers.last() {
-        Some(Layer::Sigmoid {}) => (Loss::Bce, "BCE"),
+        Some(Layer::Sigmoid(_)) => (Loss::Bce, "BCE"),
         _ => (Loss::Mse, "MSE"),
     };
     let batch = arguments.batch_size.get();

@@ -133,7 +133,7 @@ fn normalization(
 /// What the numbers are.
 fn what(network: &Network) -> [&'static str; 2] {
     match network.spec().layers.last() {
-        Some(Layer::Sigmoid {}) => ["scores", "each class by itself from 0 to 1"],
+        Some(Layer::Sigmoid(_)) => ["scores", "each class by itself from 0 to 1"],
         _ => ["probabilities", "which sum to 1"],
     }
 }

@@ -80,11 +80,17 @@ fn print(output: &mut Output, name: &str, summary: &Summary, training_flops: u64
         ],
     ];
     for layer in &summary.layers {
-        let LayerSummary { index, layer, output, parameters, multiply_adds, output_bytes, .. } =
+        let LayerSummary { path, layer, output, parameters, multiply_adds, output_bytes, .. } =
             layer;
         let (parameters, bytes) = (count(*parameters as u64), count(*output_bytes));
-        let index = index.to_string();
-        rows.push([index, layer.clone(), shape(output), parameters, count(*multiply_adds), bytes]);
+        rows.push([
+            path.clone(),
+            layer.clone(),
+            shape(output),
+            parameters,
+            count(*multiply_adds),
+            bytes,
+        ]);
     }
     rows.push([
         "".into(),

@@ -159,7 +159,7 @@ pub(crate) fn hint(scores: &[ModeScore], batch_size: Option<usize>, run: &Path) 
 /// The loss that fits what a network gives, and its name.
 pub(crate) fn loss_of(network: &Network) -> (Loss, &'static str) {
     match network.spec().layers.last() {
-        Some(Layer::Sigmoid {}) => (Loss::Bce, "BCE"),
+        Some(Layer::Sigmoid(_)) => (Loss::Bce, "BCE"),
         _ => (Loss::CrossEntropy, "cross-entropy"),
     }
 }
@@ -188,7 +188,8 @@ mod tests {
         let text = hint(&scores(Ok(900), 958), None, run).unwrap();
         assert!(text.starts_with("batch statistics lose 5.80 points: "), "{text}");
         assert_eq!(hint(&scores(Ok(962), 958), Some(1), run), None);
-        let reason = SpecError::OneValuePerChannel { index: 1, layer: "BatchNorm2d(4)".into() };
+        let reason =
+            SpecError::OneValuePerChannel { path: "1".into(), layer: "BatchNorm2d(4)".into() };
         assert_eq!(hint(&scores(Err(reason), 10), Some(1), run), None);
         assert_eq!(hint(&scores(Ok(978), 958)[..1], Some(1), run), None);
     }

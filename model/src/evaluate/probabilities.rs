@@ -1,6 +1,7 @@
 //! What outputs say of the classes.
 
-use crate::spec::{Layer, NetworkSpec};
+use crate::layers::Layer;
+use crate::spec::NetworkSpec;
 
 /// Turns the outputs of one item into a number from 0 to 1 for each class.
 ///
@@ -10,7 +11,7 @@ use crate::spec::{Layer, NetworkSpec};
 ///
 /// A row that holds NaN or +∞ becomes NaN as a whole.
 pub fn probabilities(spec: &NetworkSpec, row: &mut [f32]) {
-    if matches!(spec.layers.last(), Some(Layer::Sigmoid {})) {
+    if matches!(spec.layers.last(), Some(Layer::Sigmoid(_))) {
         return;
     }
     let max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);

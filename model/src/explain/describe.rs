@@ -1,19 +1,23 @@
 //! What an operation is: layers, shapes, the way it is computed, and how much.
 
 use super::Operation;
+use crate::layers::Layer;
 use crate::plan::Units;
 use crate::plan::probe::{Measured, Op, What};
-use crate::spec::{Layer, NetworkSpec};
+use crate::spec::FlatLayer;
 use loupe_engine::gemm::MATRIXMULTIPLY_FROM;
-use loupe_engine::linear::{Linear, Path};
+use loupe_engine::linear::Path;
 use loupe_engine::{LANES, Threads, Tier};
 use std::ops::Range;
 
 /// A plan as its operations are described by.
 pub(super) struct Description<'a> {
-    pub(super) spec: &'a NetworkSpec,
-    /// Before each layer, and behind the last.
-    pub(super) shapes: &'a [Vec<usize>],
+    /// Shape of one input of the network.
+    pub(super) input: &'a [usize],
+    /// The network as a flat list.
+    pub(super) flat: &'a [FlatLayer],
+    /// Numbers of each layer's tensors.
+    pub(super) weights: &'a [usize],
     /// The layers of each node.
     pub(super) nodes: &'a [Range<usize>],
     pub(super) batch: usize,
@@ -31,20 +35,18 @@ impl Description<'_> {
     /// The operation, which took so long.
     pub(super) fn operation(&self, op: Op, measured: &Measured, seconds: f64) -> Operation {
         let layers = op.node.map_or(0..0, |node| self.layers(node, op.what));
-        let (input, output) = match op.node {
-            Some(_) => (layers.start, layers.end),
-            None => (0, self.spec.layers.len()),
-        };
+        let whole = 0..self.flat.len();
+        let [input, output] = self.shapes(if op.node.is_some() { &layers } else { &whole });
         let threads = measured.largest.map_or(1, |largest| largest.threads);
         Operation {
-            names: self.spec.layers[layers.clone()].iter().map(Layer::to_string).collect(),
+            names: self.flat[layers.clone()].iter().map(|layer| layer.layer.to_string()).collect(),
             what: name(op.what),
-            input: self.shapes[input].clone(),
-            output: self.shapes[output].clone(),
+            input: input.to_vec(),
+            output: output.to_vec(),
             path: self.path(op.what, &layers),
             flops: self.flops(op.what, &layers),
             bytes: self.bytes(op.what, &layers),
-            layers: layers.collect(),
+            layers: self.flat[layers.clone()].iter().map(|layer| layer.path.clone()).collect(),
             seconds,
             calls: measured.calls,
             threads,
@@ -55,7 +57,7 @@ impl Description<'_> {
     /// The layers of a node that take part.
     fn layers(&self, node: usize, what: What) -> Range<usize> {
         let layers = self.nodes[node].clone();
-        let is_norm = |&i: &usize| matches!(self.spec.layers[i], Layer::BatchNorm2d { .. });
+        let is_norm = |&i: &usize| self.flat[i].layer.batch_norm().is_some();
         let norm = layers.clone().find(is_norm);
         match (what, norm) {
             (_, None) => layers,
@@ -67,25 +69,33 @@ impl Description<'_> {
         }
     }
 
-    /// Floats of the batch before a layer.
-    fn len(&self, layer: usize) -> u64 {
-        self.batch as u64 * self.shapes[layer].iter().product::<usize>() as u64
+    /// Of one input: what the first of some layers takes, and what the last one gives.
+    fn shapes(&self, layers: &Range<usize>) -> [&[usize]; 2] {
+        if layers.is_empty() {
+            return [self.input; 2];
+        }
+        [&self.flat[layers.start].input_shape, &self.flat[layers.end - 1].output_shape]
+    }
+
+    /// Floats of the batch: what the first of some layers takes, and what the last one gives.
+    fn lens(&self, layers: &Range<usize>) -> [u64; 2] {
+        self.shapes(layers).map(|shape| self.batch as u64 * shape.iter().product::<usize>() as u64)
     }
 
     fn flops(&self, what: What, layers: &Range<usize>) -> u64 {
-        let products =
-            [What::Forward, What::WeightGradient, What::WeightUpdate, What::InputGradient];
-        if !products.contains(&what) {
-            return 0;
-        }
-        let of = |i: usize| self.spec.layers[i].multiply_adds(&self.shapes[i + 1]);
-        2 * self.batch as u64 * layers.clone().map(of).sum::<u64>()
+        let products = match what {
+            What::Forward | What::WeightGradient | What::WeightUpdate | What::InputGradient => 1,
+            What::LayerGradient => 2,
+            _ => 0,
+        };
+        let of_one: u64 = self.flat[layers.clone()].iter().map(FlatLayer::multiply_adds).sum();
+        2 * products * self.batch as u64 * of_one
     }
 
     fn bytes(&self, what: What, layers: &Range<usize>) -> u64 {
-        let (x, y) = (self.len(layers.start), self.len(layers.end));
-        let weight: u64 = self.spec.layers[layers.clone()].iter().map(weights).sum();
-        let [inputs, outputs] = [0, self.spec.layers.len()].map(|i| self.len(i));
+        let [x, y] = self.lens(layers);
+        let weight = self.weights[layers.clone()].iter().sum::<usize>() as u64;
+        let [inputs, outputs] = self.lens(&(0..self.flat.len()));
         let Units { units, runs, .. } =
             self.units.unwrap_or(Units { images: 0, units: 0, runs: 0 });
         let (units, runs) = (units as u64, runs as u64);
@@ -98,6 +108,7 @@ impl Description<'_> {
             What::Statistics | What::BiasGradient => y,
             What::Layout | What::LayoutGradient | What::NormSums => 2 * y,
             What::ActivationGradient | What::NormGradient => 3 * y,
+            What::LayerGradient => 2 * (x + y + weight),
             What::Pack | What::PackBackward => 2 * weight,
             // Two numbers of each channel of each unit.
             What::MergeStatistics | What::MergeNormSums => units * weight,
@@ -137,13 +148,13 @@ impl Description<'_> {
     /// How a convolution or linear layer is computed.
     fn product(&self, what: What, layers: &Range<usize>) -> &'static str {
         let images = self.units.map(|units| units.images);
-        match (&self.spec.layers[layers.start], images) {
-            (Layer::Conv2d { .. } | Layer::Linear { .. }, Some(LANES)) => "16 images in a vector",
-            (Layer::Conv2d { .. }, Some(_)) => "16 channels in a vector",
-            (Layer::Conv2d { .. }, None) => "im2col, implicit",
-            (&Layer::Linear { in_features, out_features, .. }, images) => {
+        match (&self.flat[layers.start].layer, images) {
+            (Layer::Conv2d(_) | Layer::Linear(_), Some(LANES)) => "16 images in a vector",
+            (Layer::Conv2d(_), Some(_)) => "16 channels in a vector",
+            (Layer::Conv2d(_), None) => "im2col, implicit",
+            (Layer::Linear(linear), images) => {
                 let batch = if images.is_some() { 1 } else { self.batch };
-                let dims = Linear { batch, in_features, out_features };
+                let dims = linear.dims(batch);
                 let path = match what {
                     What::Forward => dims.forward_path(),
                     What::InputGradient => dims.input_path(),
@@ -151,7 +162,7 @@ impl Description<'_> {
                     _ if images.is_some() && self.batch > 1 => Path::Gemm,
                     _ => dims.weight_path(),
                 };
-                let size = self.batch * in_features * out_features;
+                let size = self.batch * linear.in_features * linear.out_features;
                 match path {
                     Path::Direct => "direct, nothing packed",
                     Path::Gemm if self.tier == Tier::Portable && size >= MATRIXMULTIPLY_FROM => {
@@ -180,23 +191,6 @@ impl Description<'_> {
     }
 }
 
-fn weights(layer: &Layer) -> u64 {
-    let weights =
-        |weight: usize, outputs: usize, bias: bool| weight + if bias { outputs } else { 0 };
-    let floats = match layer {
-        &Layer::Conv2d {
-            in_channels, out_channels, kernel_size: [kh, kw], groups, bias, ..
-        } => weights(out_channels * (in_channels / groups) * kh * kw, out_channels, bias),
-        &Layer::Linear { in_features, out_features, bias } => {
-            weights(in_features * out_features, out_features, bias)
-        }
-        &Layer::BatchNorm2d { num_features, .. } => 2 * num_features,
-        Layer::LayerNorm { normalized_shape, .. } => 2 * normalized_shape.iter().product::<usize>(),
-        _ => 0,
-    };
-    floats as u64
-}
-
 fn name(what: What) -> &'static str {
     match what {
         What::Pack => "pack weights",
@@ -213,6 +207,7 @@ fn name(what: What) -> &'static str {
         What::LoadGradient => "load gradient",
         What::LayoutGradient => "dX, change layout",
         What::ActivationGradient => "dX of activation",
+        What::LayerGradient => "gradients",
         What::NormSums => "sums for dX",
         What::MergeNormSums => "merge sums",
         What::NormGradient => "dX",

@@ -36,8 +36,12 @@ pub fn explain(
     options: &ExplainOptions,
 ) -> Result<Explanation, Error> {
     let spec = network.spec().clone();
-    let mut shapes = vec![spec.input.clone()];
-    shapes.extend(spec.shapes()?);
+    let flat = spec.flatten()?;
+    let tensors = &network.layout.layers;
+    let weights: Vec<usize> = tensors
+        .iter()
+        .map(|tensors| tensors.parameters.iter().map(|place| place.len()).sum())
+        .collect();
     let parameters = network.parameters.len();
     let batch = options.batch;
     let mut trainer = Trainer::new(cx.clone(), network, options.loss, options.optimizer);
@@ -48,8 +52,9 @@ pub fn explain(
     let times = measure(&mut trainer, cx, options, nodes.len())?;
 
     let description = Description {
-        spec: &spec,
-        shapes: &shapes,
+        input: &spec.input,
+        flat: &flat,
+        weights: &weights,
         nodes: &nodes,
         batch,
         units,
@@ -69,7 +74,7 @@ pub fn explain(
     Ok(Explanation {
         plan: plan_in_words(units),
         tasks: units.map(|units| units.runs),
-        why_layers: units.is_none().then(|| Plan::why_layers(&spec, &shapes, batch)),
+        why_layers: units.is_none().then(|| Plan::why_layers(trainer.network(), batch)),
         steps: times.plain.len(),
         step_seconds: median(&times.plain),
         timed_step_seconds,

@@ -43,9 +43,9 @@ pub struct Explanation {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Operation {
-    /// Indices of the layers, of which there are several where they are computed together; none if this is
-    /// done to the whole batch or all parameters.
-    pub layers: Vec<usize>,
+    /// Places of the layers ([`FlatLayer::path`](crate::FlatLayer::path)), of which there are several where they
+    /// are computed together; none if this is done to the whole batch or all parameters.
+    pub layers: Vec<String>,
     /// These layers as PyTorch prints them.
     pub names: Vec<String>,
     /// What is done.

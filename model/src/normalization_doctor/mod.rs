@@ -46,8 +46,8 @@ pub struct NormalizationReport {
 /// How the statistics of batches spread at one batch normalisation.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct NormalizedLayer {
-    /// Its place in the network, from 0.
-    pub index: usize,
+    /// Its number in the network, from 0, or `3.layers.0` within block 3.
+    pub path: String,
     /// As PyTorch prints it.
     pub layer: String,
     /// Channels.
@@ -108,12 +108,13 @@ pub fn compare_normalization(
 }
 
 fn normalizations(network: &Network) -> Vec<NormalizedLayer> {
-    let layers = network.layout.layers.iter().zip(&network.spec().layers).enumerate();
+    let layers = network.layout.layers.iter().zip(network.layers());
     layers
-        .filter_map(|(index, (tensors, layer))| {
-            let [mean, _] = tensors.as_ref()?.running.as_ref()?;
-            let (layer, channels) = (layer.to_string(), mean.len());
-            Some(NormalizedLayer { index, layer, channels, spreads: Vec::new() })
+        .filter_map(|(tensors, layer)| {
+            let [mean, _] = tensors.running.as_ref()?;
+            let (path, channels) = (layer.path.clone(), mean.len());
+            let layer = layer.layer.to_string();
+            Some(NormalizedLayer { path, layer, channels, spreads: Vec::new() })
         })
         .collect()
 }
@@ -134,7 +135,7 @@ fn measure(
         .layout
         .layers
         .iter()
-        .filter_map(|tensors| tensors.as_ref()?.running.as_ref())
+        .filter_map(|tensors| tensors.running.as_ref())
         .map(|running| running.each_ref().map(|place| &network.statistics[place.clone()]))
         .collect();
     let channels: usize = running.iter().map(|[mean, _]| mean.len()).sum();
@@ -197,7 +198,8 @@ mod tests {
         for same in [report(Ok(score(962)), 958), report(Ok(score(900)), 958)] {
             assert_eq!(same.recommended(), Normalization::RunningStatistics);
         }
-        let reason = SpecError::OneValuePerChannel { index: 1, layer: "BatchNorm2d(4)".into() };
+        let reason =
+            SpecError::OneValuePerChannel { path: "1".into(), layer: "BatchNorm2d(4)".into() };
         let undefined = report(Err(reason), 10);
         assert_eq!(undefined.recommended(), Normalization::RunningStatistics);
         assert_eq!(undefined.lost_points(), None);

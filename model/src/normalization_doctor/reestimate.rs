@@ -62,7 +62,7 @@ pub fn reestimate_running_statistics(
             Err(Error::Spec(SpecError::OneValuePerChannel { .. })) if seen.batches > 0 => break,
             result => result?,
         };
-        let running = network.layout.layers.iter().filter_map(|t| t.as_ref()?.running.as_ref());
+        let running = network.layout.layers.iter().filter_map(|t| t.running.as_ref());
         for ([mean, variance], measured) in running.zip(plan.measured()) {
             let unbias = measured.values as f64 / (measured.values - 1) as f64;
             for (sum, &value) in sums[mean.clone()].iter_mut().zip(measured.mean) {

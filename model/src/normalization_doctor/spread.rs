@@ -1,6 +1,6 @@
 //! How far the statistics of batches lie from the running ones.
 
-use crate::plan::Measured;
+use crate::layers::Measured;
 use serde::Serialize;
 
 /// Mean and variance of batches of one size beside the running ones, over all channels of a normalisation.

@@ -5,16 +5,18 @@
 //! [layer plan](layers) every operation runs over the whole batch: that works for all networks. Running
 //! either allocates nothing.
 
-mod activation;
 mod layers;
 mod memory;
 pub(crate) mod probe;
 mod units;
 
 use crate::Error;
+use crate::layers::{self as layer, Measured, Statistics};
 use crate::network::Network;
 use crate::normalization::Normalization;
-use crate::spec::{NetworkSpec, SpecError};
+use crate::parameters::LayerTensors;
+use crate::random::mix;
+use crate::spec::{NetworkSpec, SpecError, one_value_per_channel};
 use layers::LayerPlan;
 use loupe_engine::{Buffer, Context};
 pub use memory::PlanMemory;
@@ -43,6 +45,8 @@ pub struct Plan {
     body: Body,
     /// The gradient by the outputs `[N, …]`; empty if there is no backward pass.
     output_gradient: Buffer,
+    /// Of the last step of training.
+    random_key: u64,
     /// The first layer that has a single value per channel in this batch, if there is one.
     one_value_per_channel: Option<SpecError>,
 }
@@ -79,15 +83,9 @@ struct Forward<'a> {
     /// The network's.
     version: u64,
     statistics: Statistics<'a>,
+    /// Of the step, in training.
+    random_key: Option<u64>,
     probe: Probe<'a>,
-}
-
-/// By which statistics batch normalisations normalise.
-enum Statistics<'a> {
-    /// Those of the batch, which then move the running ones.
-    Training(&'a mut [f32]),
-    Batch,
-    Running(&'a [f32]),
 }
 
 /// What a backward pass reads and writes besides the values.
@@ -97,17 +95,39 @@ struct Backward<'a> {
     inputs: Option<&'a [f32]>,
     parameters: &'a [f32],
     gradients: &'a mut [f32],
+    random_key: Option<u64>,
     probe: Probe<'a>,
 }
 
-/// What a batch normalisation found in a batch.
-pub(crate) struct Measured<'a> {
-    /// `[C]`
-    pub(crate) mean: &'a [f32],
-    /// `[C]`, biased: divided by the number of values.
-    pub(crate) variance: &'a [f32],
-    /// Values of a channel, N · H · W.
-    pub(crate) values: usize,
+impl Forward<'_> {
+    /// The part of layer `index` of the network, which has these tensors.
+    fn of_layer<'a>(&'a mut self, tensors: &'a LayerTensors, index: usize) -> layer::Forward<'a> {
+        layer::Forward {
+            cx: self.cx,
+            parameters: self.parameters,
+            tensors,
+            statistics: self.statistics.reborrow(),
+            random_key: self.random_key.map(|key| key_of_layer(key, index)),
+        }
+    }
+}
+
+impl Backward<'_> {
+    /// As [`Forward::of_layer`].
+    fn of_layer<'a>(&'a mut self, tensors: &'a LayerTensors, index: usize) -> layer::Backward<'a> {
+        layer::Backward {
+            cx: self.cx,
+            parameters: self.parameters,
+            gradients: self.gradients,
+            tensors,
+            random_key: self.random_key.map(|key| key_of_layer(key, index)),
+        }
+    }
+}
+
+/// A number that differs for each layer: the key of the step, mixed with the layer's number.
+fn key_of_layer(key: u64, index: usize) -> u64 {
+    mix(key ^ mix(index as u64))
 }
 
 /// The gradient by the weight of a fully connected layer at batch size 1: dy · xᵀ.
@@ -134,18 +154,18 @@ impl Plan {
     }
 
     fn build(network: &Network, batch: usize, purpose: Purpose) -> Result<Plan, Error> {
-        let spec = network.shared_spec();
-        let shapes = spec.shapes_between()?;
-        SpecError::check_batch(&shapes, batch)?;
-        let body = match UnitPlan::new(network, &shapes, batch, purpose)? {
+        let (spec, layers) = (network.shared_spec(), network.layers());
+        SpecError::check_batch(&spec.input, layers, batch)?;
+        let body = match UnitPlan::new(network, batch, purpose)? {
             Some(plan) => Body::Units(Box::new(plan)),
-            None => Body::Layers(LayerPlan::new(network, shapes.clone(), batch, purpose)?),
+            None => Body::Layers(LayerPlan::new(network, batch, purpose)?),
         };
-        let outputs = shapes[shapes.len() - 1].iter().product::<usize>() * batch;
+        let output = layers.last().map_or(&spec.input, |layer| &layer.output_shape);
+        let outputs = output.iter().product::<usize>() * batch;
         let gradient_len = if purpose == Purpose::Training { outputs } else { 0 };
         let output_gradient = Buffer::zeros(gradient_len);
-        let one_value_per_channel = spec.one_value_per_channel(&shapes, batch);
-        Ok(Plan { spec, batch, body, output_gradient, one_value_per_channel })
+        let one_value_per_channel = one_value_per_channel(layers, batch);
+        Ok(Plan { spec, batch, body, output_gradient, random_key: 0, one_value_per_channel })
     }
 
     /// The number of inputs of a batch.
@@ -191,7 +211,22 @@ impl Plan {
         network: &Network,
         normalization: Normalization,
     ) -> Result<&[f32], Error> {
+        self.infer_inputs(cx, network, None, normalization)
+    }
+
+    /// [`Plan::infer`] of the given inputs `[N, …]`, or of those in the plan.
+    ///
+    /// # Panics
+    /// If the given ones are not N inputs.
+    pub(crate) fn infer_inputs(
+        &mut self,
+        cx: &Context,
+        network: &Network,
+        inputs: Option<&[f32]>,
+        normalization: Normalization,
+    ) -> Result<&[f32], Error> {
         self.check_network(network)?;
+        self.check_inputs(inputs);
         let statistics = match normalization {
             Normalization::BatchStatistics => {
                 self.check_batch_statistics()?;
@@ -202,17 +237,18 @@ impl Plan {
         let probe = Probe::default();
         self.forward(Forward {
             cx,
-            inputs: None,
+            inputs,
             parameters: &network.parameters,
             version: network.version(),
             statistics,
+            random_key: None,
             probe,
         })?;
         Ok(self.output())
     }
 
     /// A forward pass by batch statistics that moves the running ones and keeps what the backward
-    /// pass needs. The inputs `[N, …]` are the given ones, or those in the plan.
+    /// pass needs. `random_key` is of this step alone. The inputs `[N, …]` are the given ones, or those in the plan.
     ///
     /// # Panics
     /// If the given ones are not N inputs.
@@ -221,6 +257,7 @@ impl Plan {
         cx: &Context,
         network: &mut Network,
         inputs: Option<&[f32]>,
+        random_key: u64,
         probe: Probe<'_>,
     ) -> Result<(), Error> {
         self.check_network(network)?;
@@ -230,7 +267,9 @@ impl Plan {
         let version = network.version();
         let statistics = Statistics::Training(&mut network.statistics);
         let parameters = &network.parameters;
-        self.forward(Forward { cx, inputs, parameters, version, statistics, probe })?;
+        self.random_key = random_key;
+        let random_key = Some(random_key);
+        self.forward(Forward { cx, inputs, parameters, version, statistics, random_key, probe })?;
         network.batches_tracked = network.batches_tracked.saturating_add(1);
         Ok(())
     }
@@ -257,7 +296,8 @@ impl Plan {
         probe: Probe<'_>,
     ) -> Result<(), Error> {
         self.check_inputs(inputs);
-        let pass = Backward { cx, inputs, parameters: &network.parameters, gradients, probe };
+        let (parameters, random_key) = (&network.parameters, Some(self.random_key));
+        let pass = Backward { cx, inputs, parameters, gradients, random_key, probe };
         match &mut self.body {
             Body::Layers(plan) => plan.backward(pass, &self.output_gradient),
             Body::Units(plan) => plan.backward(pass, &self.output_gradient),
@@ -293,8 +333,8 @@ impl Plan {
     }
 
     /// Why a network and a batch are not worked through unit by unit, if they are not.
-    pub(crate) fn why_layers(spec: &NetworkSpec, shapes: &[Vec<usize>], batch: usize) -> String {
-        units::why_not(spec, shapes, batch)
+    pub(crate) fn why_layers(network: &Network, batch: usize) -> String {
+        units::why_not(&network.spec().input, network.layers(), batch)
     }
 
     /// How the batch is cut, if it is worked through unit by unit.

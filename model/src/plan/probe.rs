@@ -34,6 +34,8 @@ pub(crate) enum What {
     LoadGradient,
     LayoutGradient,
     ActivationGradient,
+    /// All gradients of a layer that no kernel is shared with.
+    LayerGradient,
     NormSums,
     MergeNormSums,
     NormGradient,
@@ -71,6 +73,7 @@ impl What {
             LoadGradient,
             LayoutGradient,
             ActivationGradient,
+            LayerGradient,
             NormSums,
             MergeNormSums,
             NormGradient,

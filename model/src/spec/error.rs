@@ -1,14 +1,16 @@
 //! What can be wrong with a network in words.
 
+use super::FlatLayer;
+
 /// A layer that cannot take what it is given, or an option without meaning.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SpecError {
     /// The shape that reaches a layer is not the one that it works on.
-    #[error("layer {index}, {layer}: expected an input of shape {expected}, found {found:?}{from}")]
+    #[error("layer {path}, {layer}: expected an input of shape {expected}, found {found:?}{from}")]
     Shape {
-        /// The layer's place in the list, from 0.
-        index: usize,
+        /// The layer's place: its number from 0, or `3.layers.0` within a block.
+        path: String,
         /// The layer, as PyTorch prints it.
         layer: String,
         /// The shape in words or numbers.
@@ -19,10 +21,10 @@ pub enum SpecError {
         from: String,
     },
     /// An option of a layer.
-    #[error("layer {index}, {layer}: {reason}")]
+    #[error("layer {path}, {layer}: {reason}")]
     Option {
-        /// The layer's place in the list, from 0.
-        index: usize,
+        /// The layer's place: its number from 0, or `3.layers.0` within a block.
+        path: String,
         /// The layer, as PyTorch prints it.
         layer: String,
         /// What is wrong, with numbers.
@@ -38,12 +40,12 @@ pub enum SpecError {
     },
     /// Batch normalisation by the statistics of a batch that has one value per channel.
     #[error(
-        "layer {index}, {layer}: batch statistics need more than one value per channel, found 1 \
+        "layer {path}, {layer}: batch statistics need more than one value per channel, found 1 \
          (batch size 1 and images of one pixel)"
     )]
     OneValuePerChannel {
-        /// The layer's place in the list, from 0.
-        index: usize,
+        /// The layer's place: its number from 0, or `3.layers.0` within a block.
+        path: String,
         /// The layer, as PyTorch prints it.
         layer: String,
     },
@@ -56,12 +58,17 @@ pub enum SpecError {
 }
 
 impl SpecError {
-    /// Whether every tensor of a batch of inputs with these shapes fits a slice.
+    /// Whether every value of a batch fits a slice.
     ///
     /// # Errors
     /// [`SpecError::Batch`]
-    pub(crate) fn check_batch(shapes: &[Vec<usize>], batch: usize) -> Result<(), SpecError> {
-        let longest = shapes.iter().map(|shape| shape.iter().product::<usize>()).max().unwrap_or(0);
+    pub(crate) fn check_batch(
+        input: &[usize],
+        layers: &[FlatLayer],
+        batch: usize,
+    ) -> Result<(), SpecError> {
+        let shapes = layers.iter().map(|layer| &layer.output_shape[..]).chain([input]);
+        let longest = shapes.map(|shape| shape.iter().product::<usize>()).max().unwrap_or(0);
         let fits = longest
             .checked_mul(batch)
             .and_then(|len| len.checked_mul(size_of::<f32>()))

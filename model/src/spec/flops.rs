@@ -1,28 +1,13 @@
 //! How much there is to compute.
 
-use super::{Layer, NetworkSpec, SpecError};
-
-impl Layer {
-    /// Multiplications and additions, each pair counted once, of one input for an output of this shape:
-    /// those of convolutions and linear layers, products with padding included.
-    pub(crate) fn multiply_adds(&self, output: &[usize]) -> u64 {
-        let depth = match *self {
-            Layer::Conv2d { in_channels, groups, kernel_size: [kh, kw], .. } => {
-                product(&[in_channels / groups, kh, kw])
-            }
-            Layer::Linear { in_features, .. } => in_features as u64,
-            _ => 0,
-        };
-        product(output).saturating_mul(depth)
-    }
-}
+use super::{NetworkSpec, SpecError};
 
 impl NetworkSpec {
     /// Floating-point operations of one input's way forward: two for each multiply-add of a convolution or
     /// a linear layer. All other layers count as nothing.
     ///
     /// # Errors
-    /// As [`NetworkSpec::shapes`].
+    /// As [`NetworkSpec::flatten`].
     pub fn forward_flops(&self) -> Result<u64, SpecError> {
         Ok(self.layer_flops()?.into_iter().fold(0, u64::saturating_add))
     }
@@ -31,7 +16,7 @@ impl NetworkSpec {
     /// by the inputs of all these layers but the first.
     ///
     /// # Errors
-    /// As [`NetworkSpec::shapes`].
+    /// As [`NetworkSpec::flatten`].
     pub fn training_flops(&self) -> Result<u64, SpecError> {
         let flops = self.layer_flops()?;
         let first = flops.iter().copied().find(|&flops| flops > 0).unwrap_or(0);
@@ -39,20 +24,15 @@ impl NetworkSpec {
     }
 
     fn layer_flops(&self) -> Result<Vec<u64>, SpecError> {
-        let shapes = self.shapes()?;
-        let flops =
-            |(layer, shape): (&Layer, &Vec<usize>)| layer.multiply_adds(shape).saturating_mul(2);
-        Ok(self.layers.iter().zip(&shapes).map(flops).collect())
+        let layers = self.flatten()?;
+        Ok(layers.iter().map(|layer| layer.multiply_adds().saturating_mul(2)).collect())
     }
-}
-
-fn product(sizes: &[usize]) -> u64 {
-    sizes.iter().fold(1, |product: u64, &size| product.saturating_mul(size as u64))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::layers::{BatchNorm2d, Conv2d};
     use crate::nets::{mnist_cnn, mnist_mlp};
 
     #[test]
@@ -68,10 +48,8 @@ mod tests {
 
     #[test]
     fn groups_do_not_see_each_other() {
-        let text = r#"{"type": "Conv2d", "in_channels": 4, "out_channels": 6, "kernel_size": [3, 2],
-            "groups": 2}"#;
-        let conv: Layer = serde_json::from_str(text).unwrap();
-        assert_eq!(conv.multiply_adds(&[6, 5, 7]), 6 * 5 * 7 * 2 * 6);
-        assert_eq!(Layer::batch_norm2d(6).multiply_adds(&[6, 5, 7]), 0);
+        let conv = Conv2d::new(4, 6, (3, 2)).groups(2);
+        let spec = NetworkSpec::new([4, 7, 8]).add(BatchNorm2d::new(4)).add(conv);
+        assert_eq!(spec.forward_flops(), Ok(2 * 6 * 5 * 7 * 2 * 6));
     }
 }

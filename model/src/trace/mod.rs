@@ -15,9 +15,10 @@ use crate::Error;
 use crate::network::Network;
 use crate::normalization::Normalization;
 use crate::parameters::{NetworkLayout, TensorInfo};
-use crate::spec::{NetworkSpec, SpecError};
+use crate::spec::{NetworkSpec, SpecError, one_value_per_channel};
 use layer::Step;
 use loupe_engine::Context;
+use loupe_engine::elementwise::add_assign;
 use std::sync::Arc;
 
 /// The values of a forward pass over one batch.
@@ -30,7 +31,7 @@ pub struct Trace {
     pub normalization: Normalization,
     /// `[N, …]`
     pub inputs: Vec<f32>,
-    /// One for each layer of the network.
+    /// One for each layer of [`Network::layers`].
     pub layers: Vec<LayerTrace>,
 }
 
@@ -48,8 +49,8 @@ pub struct LayerTrace {
 /// The gradients of a backward pass, by all values and all parameters.
 #[derive(Clone, Debug)]
 pub struct Gradients {
-    /// By the input of each layer, `[N, …]`, and last the one by the output that the pass began with: that
-    /// by the output of layer i is number i + 1. The first is by the inputs of the network.
+    /// By each value, `[N, …]`: the first is by the inputs of the network, number i + 1 by the output of layer i of
+    /// [`Network::layers`]; the last is the one that the pass began with. Values that it does not reach have 0.
     pub values: Vec<Vec<f32>>,
     parameters: Vec<f32>,
     layout: Arc<NetworkLayout>,
@@ -95,24 +96,25 @@ pub fn trace(
     inputs: &[f32],
     normalization: Normalization,
 ) -> Result<Trace, Error> {
-    let spec = network.shared_spec();
-    let shapes = spec.shapes_between()?;
+    let (spec, flat) = (network.shared_spec(), network.layers());
     let input_len: usize = spec.input.iter().product();
     let batch = inputs.len() / input_len;
     expect_len("the inputs", batch.max(1) * input_len, inputs.len())?;
-    SpecError::check_batch(&shapes, batch)?;
+    SpecError::check_batch(&spec.input, flat, batch)?;
     if normalization == Normalization::BatchStatistics
-        && let Some(error) = spec.one_value_per_channel(&shapes, batch)
+        && let Some(error) = one_value_per_channel(flat, batch)
     {
         return Err(error.into());
     }
-    let mut layers: Vec<LayerTrace> = Vec::with_capacity(spec.layers.len());
-    for (index, shape) in shapes[1..].iter().enumerate() {
-        let input = layers.last().map_or(inputs, |before| &before.output);
-        let step = Step::new(cx, network, index, batch, &shapes[index]);
+    let mut layers: Vec<LayerTrace> = Vec::with_capacity(flat.len());
+    for (index, layer) in flat.iter().enumerate() {
+        let read = layer.inputs.iter().map(|&value| value_of(inputs, &layers, value));
+        let read: Vec<&[f32]> = read.collect();
+        let shape = layer.output_shape.clone();
         let mut output = vec![0.0; batch * shape.iter().product::<usize>()];
-        let statistics = step.forward(input, normalization, &mut output)?;
-        layers.push(LayerTrace { shape: shape.clone(), output, statistics });
+        let step = Step::new(cx, network, index, batch, normalization);
+        let statistics = step.forward(&read, &mut output)?;
+        layers.push(LayerTrace { shape, output, statistics });
     }
     Ok(Trace { spec, batch, normalization, inputs: inputs.to_vec(), layers })
 }
@@ -120,12 +122,15 @@ pub fn trace(
 impl Trace {
     /// The output of the last layer, `[N, …]`.
     pub fn output(&self) -> &[f32] {
-        self.before(self.layers.len())
+        self.value(self.layers.len())
     }
 
-    /// What layer `index` was given, `[N, …]`; behind the last layer, its output.
-    fn before(&self, index: usize) -> &[f32] {
-        index.checked_sub(1).map_or(&self.inputs, |before| &self.layers[before].output)
+    /// A value of the network, `[N, …]`: number 0 are the inputs, number i + 1 is the output of layer i.
+    ///
+    /// # Panics
+    /// If there are fewer layers.
+    pub fn value(&self, number: usize) -> &[f32] {
+        value_of(&self.inputs, &self.layers, number)
     }
 
     /// The gradients of a number of which `output_gradient` `[N, …]` is the gradient by the output: a loss,
@@ -146,7 +151,8 @@ impl Trace {
         self.backward_through(cx, network, self.layers.len(), output_gradient)
     }
 
-    /// The same through the first `layers` layers only: `gradient` is by the output of the last of them.
+    /// The same through the first `layers` of [`Network::layers`] only: `gradient` is by the output of the last of
+    /// them.
     ///
     /// # Errors
     /// As [`Trace::backward`]; [`Error::Engine`] if there are fewer layers.
@@ -169,21 +175,34 @@ impl Trace {
             }
             .into());
         }
-        expect_len("the gradient", self.before(layers).len(), gradient.len())?;
+        expect_len("the gradient", self.value(layers).len(), gradient.len())?;
         let mut parameters = vec![0.0; network.layout.parameters.len];
-        let mut values = vec![gradient.to_vec()];
-        for index in (0..layers).rev() {
-            let shape = index.checked_sub(1).map_or(&self.spec.input, |i| &self.layers[i].shape);
-            let step = Step::new(cx, network, index, self.batch, shape);
-            let mut dx = vec![0.0; self.before(index).len()];
-            let dy = values.last().expect("the gradient by the output");
-            let layer = &self.layers[index];
-            step.backward(self, [self.before(index), dy], layer, &mut parameters, &mut dx)?;
-            values.push(dx);
+        let mut values: Vec<Option<Vec<f32>>> = vec![None; layers];
+        values.push(Some(gradient.to_vec()));
+        for (index, layer) in network.layers()[..layers].iter().enumerate().rev() {
+            let (before, after) = values.split_at_mut(index + 1);
+            let Some(dy) = &after[0] else { continue };
+            let read: Vec<_> = layer.inputs.iter().map(|&value| self.value(value)).collect();
+            let step = Step::new(cx, network, index, self.batch, self.normalization);
+            let y = &self.layers[index].output;
+            let gradients = step.backward(&read, [y, dy], &mut parameters)?;
+            for (&value, gradient) in layer.inputs.iter().zip(gradients) {
+                match &mut before[value] {
+                    Some(sum) => add_assign(cx, &gradient, sum)?,
+                    none => *none = Some(gradient),
+                }
+            }
         }
-        values.reverse();
+        let values = values.into_iter().enumerate();
+        let values = values
+            .map(|(number, values)| values.unwrap_or_else(|| vec![0.0; self.value(number).len()]))
+            .collect();
         Ok(Gradients { values, parameters, layout: network.layout.clone() })
     }
+}
+
+fn value_of<'a>(inputs: &'a [f32], layers: &'a [LayerTrace], number: usize) -> &'a [f32] {
+    number.checked_sub(1).map_or(inputs, |layer| &layers[layer].output)
 }
 
 const OP: &str = "trace";

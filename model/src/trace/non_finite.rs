@@ -5,10 +5,11 @@ use crate::Error;
 use crate::loss::Loss;
 use crate::network::Network;
 use crate::normalization::Normalization;
+use crate::spec::FlatLayer;
 use loupe_engine::Context;
 use std::fmt;
 
-/// Values of a training step. Layers are counted from 0.
+/// Values of a training step. Layers are numbered as in [`Network::layers`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Place {
@@ -84,7 +85,7 @@ impl fmt::Display for Place {
 pub struct NonFinite {
     /// All places that were looked at, in order; the last is the one that is not finite.
     pub ranges: Vec<(Place, Range)>,
-    /// The layers of the network, as PyTorch prints them.
+    /// The layers of [`Network::layers`]: place and name, `3, ReLU()`.
     pub layers: Vec<String>,
 }
 
@@ -104,7 +105,7 @@ impl fmt::Display for NonFinite {
         let (place, range) = self.last();
         write!(f, "{} of {} values are not finite: {place}", range.non_finite, range.len)?;
         if let Some(layer) = place.layer() {
-            write!(f, " of layer {layer}, {}", self.layers[layer])?;
+            write!(f, " of layer {}", self.layers[layer])?;
         }
         let head = ["least", "mean", "largest", "not finite"];
         write!(f, "\n  {:<26}{:>12}{:>12}{:>12}{:>12}", "", head[0], head[1], head[2], head[3])?;
@@ -113,7 +114,7 @@ impl fmt::Display for NonFinite {
             if place.layer() != shown {
                 shown = place.layer();
                 if let Some(layer) = shown {
-                    write!(f, "\n  layer {layer}, {}", self.layers[layer])?;
+                    write!(f, "\n  layer {}", self.layers[layer])?;
                 }
             }
             let indent = if shown.is_some() { "  " } else { "" };
@@ -152,7 +153,8 @@ pub fn find_non_finite(
     inputs: &[f32],
     targets: &[f32],
 ) -> Result<Option<NonFinite>, Error> {
-    let layers = || network.spec().layers.iter().map(ToString::to_string).collect();
+    let name = |layer: &FlatLayer| format!("{}, {}", layer.path, layer.layer);
+    let layers = || network.layers().iter().map(name).collect();
     let mut search = Search::default();
     let found = search.step(cx, network, loss, inputs, targets)?;
     Ok(found.then(|| NonFinite { ranges: search.ranges, layers: layers() }))
@@ -185,7 +187,7 @@ impl Search {
             return Ok(true);
         }
         for (layer, values) in trace.layers.iter().enumerate() {
-            for (name, parameter) in parameters(layer, network.tensors()) {
+            for (name, parameter) in parameters(network, layer, network.tensors()) {
                 if self.ends_at(Place::Parameter { layer, name }, parameter) {
                     return Ok(true);
                 }
@@ -215,7 +217,7 @@ impl Search {
             if self.ends_at(Place::OutputGradient { layer }, &gradients.values[layer + 1]) {
                 return Ok(true);
             }
-            for (name, gradient) in parameters(layer, gradients.parameters()) {
+            for (name, gradient) in parameters(network, layer, gradients.parameters()) {
                 if self.ends_at(Place::ParameterGradient { layer, name }, gradient) {
                     return Ok(true);
                 }
@@ -227,12 +229,12 @@ impl Search {
 
 /// Names and values of the tensors of one layer.
 fn parameters<'a>(
+    network: &Network,
     layer: usize,
     tensors: impl Iterator<Item = (&'a crate::TensorInfo, &'a [f32])>,
 ) -> impl Iterator<Item = (String, &'a [f32])> {
-    let prefix = format!("{layer}.");
-    let of_layer = move |info: &crate::TensorInfo| info.name.starts_with(&prefix);
+    let places = network.layout.layers[layer].parameters.clone();
     tensors
-        .filter(move |(info, _)| of_layer(info))
+        .filter(move |(info, _)| places.contains(&info.range))
         .map(|(info, values)| (info.name.clone(), values))
 }

@@ -2,6 +2,7 @@
 
 use super::trigonometry::sin_cos;
 use crate::data::{DataError, Dataset};
+use crate::random::mix;
 use loupe_engine::Context;
 
 /// Random shifts and rotations of the pictures that are trained on.
@@ -62,9 +63,9 @@ impl Augmentation {
     }
 
     fn motion(&self, epoch: usize, index: usize) -> Motion {
-        let mut state = mixed(mixed(mixed(self.seed) ^ epoch as u64) ^ index as u64);
+        let mut state = mix(mix(mix(self.seed) ^ epoch as u64) ^ index as u64);
         let mut draw = |limit: f32| {
-            state = mixed(state);
+            state = mix(state);
             // 53 bits, from −1 to 1.
             let unit = (state >> 11) as f64 / (1_u64 << 52) as f64 - 1.0;
             unit * f64::from(limit)
@@ -144,14 +145,6 @@ fn sample(image: &[u8], [h, w]: [usize; 2], [y, x]: [f32; 2]) -> f32 {
     };
     let row = |y: f32| pixel(y, left) * (1.0 - right) + pixel(y, left + 1.0) * right;
     row(top) * (1.0 - down) + row(top + 1.0) * down
-}
-
-/// SplitMix64 (Steele, Lea and Flood 2014): one step from `state`.
-fn mixed(state: u64) -> u64 {
-    let mut z = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]

@@ -68,6 +68,7 @@ impl Training<'_> {
         let cx = self.trainer.context().clone();
         let (loss, options) = (self.trainer.loss(), *self.trainer.optimizer_options());
         let mut trainer = Trainer::new(cx, network.clone(), loss, options);
+        trainer.set_seed(self.trainer.seed());
         *trainer.optimizer_mut() = optimizer.clone();
         let &[epoch, start] = at;
         let batches = &self.batches;

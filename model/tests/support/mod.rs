@@ -8,6 +8,7 @@ use flate2::read::GzDecoder;
 use loupe_engine::reference::compare::{Tolerance, assert_close};
 use loupe_engine::reference::conv2d::Conv2dDims;
 use loupe_engine::reference::network as oracle;
+use loupe_model::layers::{BatchNorm2d, LayerNorm, LeakyReLU, Linear};
 use loupe_model::{Layer, Network};
 use safetensors::{Dtype, SafeTensors};
 use std::collections::HashMap;
@@ -101,50 +102,42 @@ pub(crate) fn oracle_network(network: &Network) -> oracle::Network {
         let bias = wide(format!("{i}.bias"));
         let input = if i == 0 { &spec.input } else { &shapes[i - 1] };
         match layer {
-            &Layer::Conv2d {
-                in_channels,
-                out_channels,
-                kernel_size,
-                stride,
-                padding,
-                dilation,
-                groups,
-                ..
-            } => oracle::Layer::Conv2d {
+            Layer::Conv2d(conv) => oracle::Layer::Conv2d {
                 dims: Conv2dDims {
                     batch: 0,
-                    in_channels,
+                    in_channels: conv.in_channels,
                     height: input[1],
                     width: input[2],
-                    out_channels,
-                    kernel: kernel_size,
-                    stride,
-                    padding,
-                    dilation,
-                    groups,
+                    out_channels: conv.out_channels,
+                    kernel: conv.kernel_size,
+                    stride: conv.stride,
+                    padding: conv.padding,
+                    dilation: conv.dilation,
+                    groups: conv.groups,
                 },
                 weight: weight(),
                 bias,
             },
-            &Layer::Linear { in_features, out_features, .. } => {
+            &Layer::Linear(Linear { in_features, out_features, .. }) => {
                 oracle::Layer::Linear { in_features, out_features, weight: weight(), bias }
             }
-            Layer::BatchNorm2d { eps, .. } => oracle::Layer::BatchNorm {
+            Layer::BatchNorm2d(BatchNorm2d { eps, .. }) => oracle::Layer::BatchNorm {
                 weight: weight(),
                 bias: bias.unwrap(),
                 eps: f64::from(*eps),
             },
-            Layer::LayerNorm { eps, .. } => oracle::Layer::LayerNorm {
+            Layer::LayerNorm(LayerNorm { eps, .. }) => oracle::Layer::LayerNorm {
                 weight: weight(),
                 bias: bias.unwrap(),
                 eps: f64::from(*eps),
             },
-            Layer::LeakyReLU { negative_slope } => {
+            Layer::LeakyReLU(LeakyReLU { negative_slope }) => {
                 oracle::Layer::LeakyRelu { slope: f64::from(*negative_slope) }
             }
-            Layer::ReLU {} => oracle::Layer::Relu,
-            Layer::Sigmoid {} => oracle::Layer::Sigmoid,
-            Layer::View { .. } => oracle::Layer::Flatten,
+            Layer::ReLU(_) => oracle::Layer::Relu,
+            Layer::Sigmoid(_) => oracle::Layer::Sigmoid,
+            Layer::View(_) | Layer::Flatten(_) => oracle::Layer::Flatten,
+            other => unreachable!("{other} is not among the networks of the oracle"),
         }
     };
     oracle::Network { layers: spec.layers.iter().enumerate().map(layer).collect() }

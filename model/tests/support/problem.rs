@@ -1,7 +1,7 @@
 //! Random networks and what to try them on.
 
-use loupe_engine::conv::Conv2dOptions;
 use loupe_engine::reference::random::Random;
+use loupe_model::layers::{BatchNorm2d, Conv2d, LayerNorm, LeakyReLU, Linear, ReLU, Sigmoid, View};
 use loupe_model::{Layer, Loss, Network, NetworkSpec};
 use proptest::prelude::*;
 
@@ -51,7 +51,7 @@ impl Problem {
 const EPS: f32 = 0.1;
 
 fn batch_norm(num_features: usize) -> Layer {
-    Layer::BatchNorm2d { num_features, eps: EPS, momentum: 0.1 }
+    BatchNorm2d::new(num_features).eps(EPS).into()
 }
 
 /// A small network with every layer: a convolution of any geometry, an activation, a normalisation
@@ -69,7 +69,7 @@ pub(crate) fn problems() -> impl Strategy<Value = Problem> {
             6 => 16,
             _ => batch,
         };
-        let options = Conv2dOptions {
+        let conv = Conv2d {
             in_channels: groups * inputs,
             out_channels: groups * outputs,
             kernel_size,
@@ -77,18 +77,16 @@ pub(crate) fn problems() -> impl Strategy<Value = Problem> {
             padding,
             dilation,
             groups,
+            bias,
         };
         let size = [0, 1].map(|axis| dilation[axis] * (kernel_size[axis] - 1) + 1 + extra[axis]);
-        let input = vec![options.in_channels, size[0], size[1]];
-        let mut layers = vec![Layer::conv2d(options)];
-        if let Layer::Conv2d { bias: has_bias, .. } = &mut layers[0] {
-            *has_bias = bias;
-        }
+        let input = vec![conv.in_channels, size[0], size[1]];
+        let mut layers: Vec<Layer> = vec![conv.into()];
         match activation {
-            0 => layers.push(Layer::LeakyReLU { negative_slope: 0.1 }),
+            0 => layers.push(LeakyReLU::new(0.1).into()),
             // Not taken in by the convolution: its sign is not that of its input.
-            1 => layers.push(Layer::LeakyReLU { negative_slope: -0.2 }),
-            2 => layers.push(Layer::ReLU {}),
+            1 => layers.push(LeakyReLU::new(-0.2).into()),
+            2 => layers.push(ReLU.into()),
             _ => {}
         }
         let shape = NetworkSpec { input: input.clone(), layers: layers.clone() }
@@ -101,11 +99,11 @@ pub(crate) fn problems() -> impl Strategy<Value = Problem> {
             // Two values per channel are ±1 whatever they were, so their gradients vanish.
             0 if values > 2 => layers.push(batch_norm(shape[0])),
             1 if values > 2 => {
-                layers.push(Layer::Sigmoid {});
+                layers.push(Sigmoid.into());
                 layers.push(batch_norm(shape[0]));
             }
             2 if shape[2] > 2 => {
-                layers.push(Layer::LayerNorm { normalized_shape: vec![shape[2]], eps: EPS });
+                layers.push(LayerNorm::new([shape[2]]).eps(EPS).into());
             }
             _ => {}
         }
@@ -113,15 +111,14 @@ pub(crate) fn problems() -> impl Strategy<Value = Problem> {
         if second {
             // Padding is 0 behind a normalisation too.
             let (kernel_size, padding) = ([2, 2], [1, 1]);
-            let options = Conv2dOptions { padding, ..Conv2dOptions::new(shape[0], 2, kernel_size) };
-            layers.push(Layer::conv2d(options));
+            layers.push(Conv2d::new(shape[0], 2, kernel_size).padding(padding).into());
             features = 2 * (shape[1] + 1) * (shape[2] + 1);
         }
-        layers.push(Layer::view(&[features]));
-        layers.push(Layer::Linear { in_features: features, out_features: 5, bias });
+        layers.push(View::new([features]).into());
+        layers.push(Linear::new(features, 5).bias(bias).into());
         let loss = [Loss::Bce, Loss::BceWithLogits, Loss::Mse, Loss::CrossEntropy][loss];
         if loss == Loss::Bce {
-            layers.push(Layer::Sigmoid {});
+            layers.push(Sigmoid.into());
         }
         Problem { spec: NetworkSpec { input, layers }, batch, loss, seed }
     })

@@ -29,7 +29,7 @@ pub(super) fn all(view: &View<'_>) -> Value {
 }
 
 fn layer(view: &View<'_>, seen: &Seen<'_>) -> Value {
-    let prefix = format!("{}.", seen.index);
+    let prefix = format!("{}.", seen.path);
     let parameters = view.network.tensors().filter(|(info, _)| info.name.starts_with(&prefix));
     let parameters: Vec<Value> = parameters
         .map(|(info, values)| {
@@ -37,7 +37,7 @@ fn layer(view: &View<'_>, seen: &Seen<'_>) -> Value {
         })
         .collect();
     let mut fields = json!({
-        "layer": seen.index,
+        "layer": seen.path,
         "name": seen.layer.to_string(),
         "shape": seen.after.shape,
         "range": Range::of(&seen.after.output),

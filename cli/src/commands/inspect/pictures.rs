@@ -14,15 +14,15 @@ const WIDTH: usize = 120;
 /// File names and files, in order.
 pub(super) fn all(view: &View<'_>) -> Vec<(String, Vec<u8>)> {
     let mut files = vec![("input.png".to_owned(), input(view))];
-    let last = view.trace.layers.len().saturating_sub(1).to_string().len();
+    let last = view.network.spec().layers.len().saturating_sub(1).to_string().len();
     for seen in view.layers() {
-        let Seen { index, layer, .. } = &seen;
+        let Seen { path, layer, .. } = &seen;
         let kind = layer.to_string();
         let kind = kind.split('(').next().unwrap_or_default();
-        let name = |what: &str| format!("layer-{index:0last$}-{kind}{what}.png");
+        let name = |what: &str| format!("layer-{}-{kind}{what}.png", padded(path, last));
         match layer {
-            Layer::View { .. } => continue,
-            Layer::Conv2d { .. } => files.push((name("-kernels"), kernels(view, &seen))),
+            Layer::View(_) | Layer::Flatten(_) => continue,
+            Layer::Conv2d(_) => files.push((name("-kernels"), kernels(view, &seen))),
             _ => {}
         }
         let picture = match &seen.after.statistics {
@@ -33,6 +33,12 @@ pub(super) fn all(view: &View<'_>) -> Vec<(String, Vec<u8>)> {
     }
     files.push(("gradient.png".into(), gradient(view)));
     files.into_iter().map(|(name, picture)| (name, picture.to_png())).collect()
+}
+
+/// The path with its first number so many digits long, so that names sort in the order of the layers.
+fn padded(path: &str, digits: usize) -> String {
+    let number = path.split('.').next().unwrap_or_default().len();
+    "0".repeat(digits.saturating_sub(number)) + path
 }
 
 fn tile(picture: Rgb, caption: String) -> Tile {
@@ -58,7 +64,7 @@ fn input(view: &View<'_>) -> Rgb {
 
 /// A row for each kernel: what it wants to see of each map.
 fn kernels(view: &View<'_>, seen: &Seen<'_>) -> Rgb {
-    let name = format!("{}.weight", seen.index);
+    let name = format!("{}.weight", seen.path);
     let (info, weights) = view
         .network
         .tensors()

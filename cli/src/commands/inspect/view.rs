@@ -4,7 +4,7 @@ use crate::picked::Picked;
 use anyhow::Result;
 use loupe_engine::Context;
 use loupe_model::trace::{LayerTrace, Trace};
-use loupe_model::{Layer, Network, probabilities};
+use loupe_model::{FlatLayer, Layer, Network, probabilities};
 
 /// A network that has looked at one picture.
 #[derive(Debug)]
@@ -42,8 +42,9 @@ impl<'a> View<'a> {
             }
         }
         probabilities(network.spec(), &mut scores);
-        let layers = &network.spec().layers;
-        let through = layers.len() - usize::from(matches!(layers.last(), Some(Layer::Sigmoid {})));
+        let layers = network.layers();
+        let last = layers.last().map(|layer| &layer.layer);
+        let through = layers.len() - usize::from(matches!(last, Some(Layer::Sigmoid(_))));
         let mut class = vec![0.0; scores.len()];
         class[winner] = 1.0;
         let gradients = trace.backward_through(cx, network, through, &class)?;
@@ -54,10 +55,9 @@ impl<'a> View<'a> {
 
     /// The layers in order, with what reaches them and what they make of it.
     pub(super) fn layers(&self) -> impl Iterator<Item = Seen<'_>> {
-        let spec = self.network.spec();
-        spec.layers.iter().zip(&self.trace.layers).enumerate().map(|(index, (layer, after))| {
-            let before = index.checked_sub(1).map(|before| &self.trace.layers[before].output);
-            Seen { index, layer, input: before.unwrap_or(&self.trace.inputs), after }
+        self.network.layers().iter().zip(&self.trace.layers).map(|(layer, after)| {
+            let FlatLayer { path, layer, inputs, .. } = layer;
+            Seen { path, layer, input: self.trace.value(inputs[0]), after }
         })
     }
 
@@ -81,7 +81,7 @@ impl<'a> View<'a> {
 /// One layer.
 #[derive(Debug)]
 pub(super) struct Seen<'a> {
-    pub(super) index: usize,
+    pub(super) path: &'a str,
     pub(super) layer: &'a Layer,
     pub(super) input: &'a [f32],
     pub(super) after: &'a LayerTrace,

@@ -37,16 +37,16 @@ pub(super) fn print(output: &mut Output, view: &View<'_>, screen: Screen) {
 }
 
 fn layer(output: &mut Output, view: &View<'_>, seen: &Seen<'_>, screen: Screen) {
-    let Seen { index, layer, after, .. } = seen;
+    let Seen { path, layer, after, .. } = seen;
     let found = range(&Range::of(&after.output));
-    output.line(format_args!("\n{index} {layer}: {}, {found}", times(&after.shape)));
+    output.line(format_args!("\n{path} {layer}: {}, {found}", times(&after.shape)));
     for line in wrapped(&words::about(seen, view.trace.normalization), "  ", screen.width) {
         output.note(format_args!("{line}"));
     }
     if let Some(statistics) = &after.statistics {
         lines(output, &norms(statistics, screen.width));
     }
-    if matches!(layer, Layer::View { .. }) {
+    if matches!(layer, Layer::View(_) | Layer::Flatten(_)) {
         return;
     }
     if after.shape.len() < 2 {

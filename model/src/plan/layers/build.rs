@@ -1,145 +1,276 @@
-//! From layers to nodes.
+//! From layers to nodes, and places for their values.
 
-use super::Node;
-use super::block::{Block, BlockNorm};
+use super::block::{BlockNode, BlockNorm, NormNode};
 use super::linear::LinearNode;
-use super::norm::{BatchNormNode, LayerNormNode, Norm};
+use super::slots::{Allocation, Slot};
+use super::{BackwardSlots, Kind, LayerNode, LayerPlan, Node, Target};
 use crate::Error;
+use crate::layers::{Activation, BatchNormOperation, Layer};
 use crate::network::Network;
 use crate::parameters::LayerTensors;
 use crate::plan::Purpose;
-use crate::plan::activation::Activation;
-use crate::spec::{Layer, NetworkSpec, conv_geometry};
+use crate::spec::FlatLayer;
 use loupe_engine::Buffer;
 use loupe_engine::conv::Conv2d;
-use loupe_engine::linear::Linear;
-use loupe_engine::norm::batch::BatchNorm;
-use loupe_engine::norm::layer::LayerNorm;
 use std::ops::Range;
 
-/// Nodes, the layers of each, and the values between them.
-pub(super) type Chain = (Vec<Node>, Vec<Range<usize>>, Vec<Buffer>);
-
-/// The chain of a network. `shapes` are those of one input before each layer, and behind
-/// the last.
-pub(super) fn build(
-    network: &Network,
-    shapes: Vec<Vec<usize>>,
-    batch: usize,
-    purpose: Purpose,
-) -> Result<Chain, Error> {
+/// The plan of a network.
+pub(super) fn build(network: &Network, batch: usize, purpose: Purpose) -> Result<LayerPlan, Error> {
+    let layers = network.layers();
+    let mut uses = vec![0; layers.len() + 1];
+    layers.iter().flat_map(|layer| &layer.inputs).for_each(|&value| uses[value] += 1);
+    let tensors = &network.layout.layers;
     let mut builder = Builder {
-        spec: network.spec(),
-        tensors: &network.layout.layers,
-        shapes,
+        layers,
+        tensors,
+        uses,
         batch,
         purpose,
         next: 0,
-        nodes: Vec::new(),
-        layers: Vec::new(),
-        values: Vec::new(),
+        drafts: Vec::new(),
+        renamed: (0..=layers.len()).collect(),
     };
-    builder.values.push(Buffer::zeros(builder.value_len(0)));
-    while builder.next < builder.spec.layers.len() {
+    while builder.next < layers.len() {
         builder.add_node()?;
     }
-    Ok((builder.nodes, builder.layers, builder.values))
+    let input: usize = network.spec().input.iter().product();
+    let len = |value: usize| {
+        let last = value.checked_sub(1).map(|i| layers[i].output_shape.iter().product());
+        batch * last.unwrap_or(input)
+    };
+    let output = builder.renamed[layers.len()];
+    Ok(place(builder.drafts, len, output, purpose))
+}
+
+/// A node whose values have numbers, but no places yet.
+struct Draft {
+    kind: DraftKind,
+    layers: Range<usize>,
+    /// One, or the two of a sum.
+    inputs: Vec<usize>,
+    output: usize,
+    has_parameters: bool,
+}
+
+enum DraftKind {
+    Node(Kind),
+    Sum,
 }
 
 struct Builder<'a> {
-    spec: &'a NetworkSpec,
-    tensors: &'a [Option<LayerTensors>],
-    shapes: Vec<Vec<usize>>,
+    layers: &'a [FlatLayer],
+    tensors: &'a [LayerTensors],
+    /// Layers that read each value.
+    uses: Vec<usize>,
     batch: usize,
     purpose: Purpose,
     /// The first layer that no node does yet.
     next: usize,
-    nodes: Vec<Node>,
-    layers: Vec<Range<usize>>,
-    values: Vec<Buffer>,
+    drafts: Vec<Draft>,
+    /// The value that each value is, behind views.
+    renamed: Vec<usize>,
 }
 
 impl Builder<'_> {
     /// Makes a node of the next layer, and of those behind it that it can take in.
     fn add_node(&mut self) -> Result<(), Error> {
         let index = self.next;
-        let shape = &self.shapes[index];
+        let FlatLayer { layer, inputs, input_shape, .. } = &self.layers[index];
         self.next += 1;
-        let node = match &self.spec.layers[index] {
-            Layer::View { .. } => return Ok(()),
-            layer @ Layer::Conv2d { .. } => {
-                let size = [shape[1], shape[2]];
-                let geometry = conv_geometry(layer, size).expect("shape inference has passed");
-                self.block(index, geometry)
+        if layer.is_view() {
+            self.renamed[index + 1] = self.renamed[inputs[0]];
+            return Ok(());
+        }
+        let kind = match layer {
+            Layer::Conv2d(conv) => {
+                let geometry = conv.geometry([input_shape[1], input_shape[2]])?;
+                DraftKind::Node(Kind::Block(Box::new(self.block(index, geometry))))
             }
-            &Layer::Linear { in_features, out_features, .. } => {
-                let dims = Linear { batch: self.batch, in_features, out_features };
-                Node::Linear(LinearNode::new(dims, self.layer_tensors(index), self.purpose))
+            Layer::Linear(linear) => {
+                let dims = linear.dims(self.batch);
+                let tensors = self.tensors[index].clone();
+                DraftKind::Node(Kind::Linear(LinearNode::new(dims, tensors, self.purpose)))
             }
-            Layer::BatchNorm2d { .. } => Node::BatchNorm(BatchNormNode { norm: self.norm(index) }),
-            Layer::LayerNorm { normalized_shape, eps } => {
-                let features = normalized_shape.iter().product();
-                let rows = self.batch * shape.iter().product::<usize>() / features;
-                let dims = LayerNorm { rows, features, eps: *eps };
-                Node::LayerNorm(LayerNormNode::new(dims, self.layer_tensors(index)))
+            _ if layer.batch_norm().is_some() => {
+                DraftKind::Node(Kind::BatchNorm(Box::new(self.norm(index))))
             }
-            &Layer::LeakyReLU { negative_slope } => {
-                Node::Activation(Activation::LeakyRelu { negative_slope })
-            }
-            Layer::ReLU {} => Node::Activation(Activation::Relu),
-            Layer::Sigmoid {} => Node::Activation(Activation::Sigmoid),
+            _ => match layer.module() {
+                None => DraftKind::Sum,
+                Some(module) => DraftKind::Node(Kind::Layer(Box::new(LayerNode {
+                    operation: module.operation(self.batch, input_shape)?,
+                    tensors: self.tensors[index].clone(),
+                    index,
+                    is_activation: layer.activation().is_some(),
+                }))),
+            },
         };
-        self.nodes.push(node);
-        self.layers.push(index..self.next);
-        self.values.push(Buffer::zeros(self.value_len(self.next)));
+        let layers = index..self.next;
+        self.drafts.push(Draft {
+            kind,
+            inputs: inputs.iter().map(|&value| self.renamed[value]).collect(),
+            output: self.next,
+            has_parameters: layers.clone().any(|i| !self.tensors[i].parameters.is_empty()),
+            layers,
+        });
         Ok(())
     }
 
+    /// The next layer, if it alone reads what the one before it gives.
+    fn follower(&self) -> Option<&Layer> {
+        let next = self.layers.get(self.next)?;
+        (next.inputs == [self.next] && self.uses[self.next] == 1).then_some(&next.layer)
+    }
+
     /// A convolution with the activation and the normalisation behind it.
-    fn block(&mut self, index: usize, geometry: Conv2d) -> Node {
-        let negative_slope = match self.spec.layers.get(self.next) {
-            Some(Layer::ReLU {}) => Some(0.0),
+    fn block(&mut self, index: usize, geometry: Conv2d) -> BlockNode {
+        let negative_slope = match self.follower().and_then(Layer::activation) {
+            Some(Activation::Relu) => Some(0.0),
             // The backward pass reads the sign of the input off the output.
-            Some(&Layer::LeakyReLU { negative_slope }) if negative_slope >= 0.0 => {
+            Some(Activation::LeakyRelu { negative_slope }) if negative_slope >= 0.0 => {
                 Some(negative_slope)
             }
             _ => None,
         };
         self.next += usize::from(negative_slope.is_some());
-        let output_len = self.value_len(self.next);
-        let norm = match self.spec.layers.get(self.next) {
-            Some(Layer::BatchNorm2d { .. }) => {
-                self.next += 1;
-                let norm = self.norm(self.next - 1);
-                let dz_sums = Buffer::zeros(geometry.options().out_channels);
-                Some(BlockNorm { norm, activated: Buffer::zeros(output_len), dz_sums })
+        let output_len = self.batch * geometry.output_len();
+        let norm = self.follower().and_then(Layer::batch_norm).map(|_| {
+            self.next += 1;
+            BlockNorm {
+                norm: self.norm(self.next - 1),
+                activated: Buffer::zeros(output_len),
+                dz_sums: Buffer::zeros(geometry.options().out_channels),
             }
-            _ => None,
-        };
-        let has_dz = norm.is_some() || negative_slope.is_some();
+        });
+        let has_dz =
+            self.purpose == Purpose::Training && (norm.is_some() || negative_slope.is_some());
         let dz = Buffer::zeros(if has_dz { output_len } else { 0 });
-        let tensors = self.layer_tensors(index);
-        Node::Block(Box::new(Block { geometry, tensors, negative_slope, norm, dz }))
+        BlockNode { geometry, tensors: self.tensors[index].clone(), negative_slope, norm, dz }
     }
 
-    fn norm(&mut self, index: usize) -> Norm {
-        let layer = &self.spec.layers[index];
-        let (&Layer::BatchNorm2d { num_features, eps, momentum }, &[_, height, width]) =
-            (layer, &self.shapes[index][..])
-        else {
-            unreachable!("shape inference has passed");
+    fn norm(&self, index: usize) -> NormNode {
+        let FlatLayer { layer, input_shape, .. } = &self.layers[index];
+        let [eps, momentum] = layer.batch_norm().expect("a batch normalisation");
+        let norm = BatchNormOperation::new(self.batch, input_shape, eps, momentum);
+        NormNode { norm, tensors: self.tensors[index].clone(), index }
+    }
+}
+
+/// Finds a place for every value and every gradient. `len` is that of a value.
+///
+/// For training every value keeps its own place; for inference a place is free again behind the last node
+/// that reads it, but for those of the input and the output of the network.
+fn place(
+    drafts: Vec<Draft>,
+    len: impl Fn(usize) -> usize,
+    output: usize,
+    purpose: Purpose,
+) -> LayerPlan {
+    let values = drafts.iter().map(|draft| draft.output).max().unwrap_or(0).max(output) + 1;
+    let mut last_use = vec![0; values];
+    for (i, draft) in drafts.iter().enumerate() {
+        draft.inputs.iter().for_each(|&value| last_use[value] = i);
+    }
+    let mut allocation = Allocation::default();
+    let mut slots: Vec<Option<Slot>> = vec![None; values];
+    let input = allocation.slot(len(0));
+    slots[0] = Some(input);
+    for (i, draft) in drafts.iter().enumerate() {
+        slots[draft.output] = Some(allocation.slot(len(draft.output)));
+        if purpose == Purpose::Inference {
+            let mut inputs = draft.inputs.clone();
+            inputs.dedup();
+            let done = inputs.iter().filter(|&&v| v != 0 && v != output && last_use[v] == i);
+            done.for_each(|&value| allocation.free(slots[value].expect("placed before")));
+        }
+    }
+    let slot = |value: usize| slots[value].expect("every value that is read was made");
+    let values = allocation.slots();
+
+    let mut gradients = Gradients::new(&drafts, &len, output, purpose);
+    let backward: Vec<_> = drafts.iter().rev().map(|draft| gradients.node(draft)).collect();
+    let mut nodes = Vec::with_capacity(drafts.len());
+    let mut layers = Vec::with_capacity(drafts.len());
+    for (draft, backward) in drafts.into_iter().zip(backward.into_iter().rev()) {
+        let x = slot(draft.inputs[0]);
+        let kind = match draft.kind {
+            DraftKind::Node(kind) => kind,
+            DraftKind::Sum => Kind::Sum { other: slot(draft.inputs[1]) },
         };
-        let (batch, spatial) = (self.batch, height * width);
-        let dims = BatchNorm { batch, channels: num_features, spatial, eps };
-        Norm::new(dims, momentum, self.layer_tensors(index))
+        nodes.push(Node { kind, x, y: slot(draft.output), backward });
+        layers.push(draft.layers);
+    }
+    LayerPlan {
+        nodes,
+        layers,
+        values,
+        input,
+        output: slot(output),
+        gradients: gradients.allocation.slots(),
+        output_gradient: gradients.output,
+    }
+}
+
+/// Places of gradients, from the last node to the first. A place is free again behind the node that made the
+/// value.
+struct Gradients<'a, L> {
+    allocation: Allocation,
+    len: &'a L,
+    /// By each value, so far.
+    slots: Vec<Option<Slot>>,
+    /// Whether a parameter lies before the value.
+    is_needed: Vec<bool>,
+    output: Option<Slot>,
+}
+
+impl<'a, L: Fn(usize) -> usize> Gradients<'a, L> {
+    fn new(drafts: &[Draft], len: &'a L, output: usize, purpose: Purpose) -> Gradients<'a, L> {
+        let values = drafts.iter().map(|draft| draft.output).max().unwrap_or(0).max(output) + 1;
+        let mut is_needed = vec![false; values];
+        if purpose == Purpose::Training {
+            for draft in drafts {
+                let is_behind = draft.inputs.iter().any(|&value| is_needed[value]);
+                is_needed[draft.output] = draft.has_parameters || is_behind;
+            }
+        }
+        let mut gradients = Gradients {
+            allocation: Allocation::default(),
+            len,
+            slots: vec![None; values],
+            is_needed,
+            output: None,
+        };
+        if gradients.is_needed[output] {
+            gradients.output = Some(gradients.allocation.slot(len(output)));
+            gradients.slots[output] = gradients.output;
+        }
+        gradients
     }
 
-    fn layer_tensors(&self, index: usize) -> LayerTensors {
-        self.tensors[index].clone().expect("a layer with parameters")
-    }
-
-    /// Elements of the batch before layer `index`.
-    fn value_len(&self, index: usize) -> usize {
-        self.batch * self.shapes[index].iter().product::<usize>()
+    /// The places of a node, if it has a part in the backward pass. Nodes behind it have theirs.
+    fn node(&mut self, draft: &Draft) -> Option<BackwardSlots> {
+        let dy = self.slots[draft.output]?;
+        let is_sum = matches!(draft.kind, DraftKind::Sum);
+        let mut dx = [None; 2];
+        for (dx, &value) in dx.iter_mut().zip(&draft.inputs) {
+            if !self.is_needed[value] {
+                continue;
+            }
+            *dx = Some(match self.slots[value] {
+                None => {
+                    let slot = self.allocation.slot((self.len)(value));
+                    self.slots[value] = Some(slot);
+                    Target::Write(slot)
+                }
+                // A sum adds what it was given.
+                Some(place) if is_sum => Target::Add(place, dy),
+                Some(place) => {
+                    let term = self.allocation.slot(place.len);
+                    self.allocation.free(term);
+                    Target::Add(place, term)
+                }
+            });
+        }
+        self.allocation.free(dy);
+        Some(BackwardSlots { dy, dx })
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Backward, Factors, Forward, Purpose, What};
 use crate::Error;
+use crate::layers::Values;
 use crate::parameters::LayerTensors;
 use crate::plan::memory::bytes;
 use loupe_engine::Buffer;
@@ -21,8 +22,9 @@ pub(super) struct LinearNode {
 
 impl LinearNode {
     pub(super) fn new(dims: Linear, tensors: LayerTensors, purpose: Purpose) -> LinearNode {
-        let leaves_factors =
-            purpose == Purpose::Training && dims.batch == 1 && tensors.weight.len() >= FACTORS_FROM;
+        let leaves_factors = purpose == Purpose::Training
+            && dims.batch == 1
+            && tensors.weight().len() >= FACTORS_FROM;
         let factors =
             leaves_factors.then(|| [dims.out_features, dims.in_features].map(Buffer::zeros));
         LinearNode { dims, tensors, factors }
@@ -35,7 +37,7 @@ impl LinearNode {
 
     /// The gradient by the weight, if it is left as factors.
     pub(super) fn factors(&self, node: usize) -> Option<Factors<'_>> {
-        let place = self.tensors.weight.clone();
+        let place = self.tensors.weight();
         self.factors.as_ref().map(|[dy, x]| Factors { node, place, dy, x })
     }
 
@@ -45,8 +47,8 @@ impl LinearNode {
         x: &[f32],
         y: &mut [f32],
     ) -> Result<(), Error> {
-        let weight = &pass.parameters[self.tensors.weight.clone()];
-        let bias = self.tensors.bias.clone().map(|bias| &pass.parameters[bias]);
+        let weight = &pass.parameters[self.tensors.weight()];
+        let bias = self.tensors.bias().map(|bias| &pass.parameters[bias]);
         Ok(linear(pass.cx, &self.dims, x, weight, bias, y)?)
     }
 
@@ -54,10 +56,10 @@ impl LinearNode {
         &mut self,
         pass: &mut Backward<'_>,
         index: usize,
-        [x, dy]: [&[f32]; 2],
+        Values { x, dy, .. }: Values<'_>,
         dx: Option<&mut [f32]>,
     ) -> Result<(), Error> {
-        let (dweight, dbias) = self.tensors.split(pass.gradients);
+        let (dweight, dbias) = self.tensors.weight_and_bias(pass.gradients);
         let (cx, probe) = (pass.cx, pass.probe);
         if let Some([kept_dy, kept_x]) = &mut self.factors {
             probe.time(What::BiasGradient.of(index), || {
@@ -74,7 +76,7 @@ impl LinearNode {
             })?;
         }
         if let Some(dx) = dx {
-            let weight = &pass.parameters[self.tensors.weight.clone()];
+            let weight = &pass.parameters[self.tensors.weight()];
             probe.time(What::InputGradient.of(index), || {
                 linear_backward_input(cx, &self.dims, weight, dy, dx)
             })?;

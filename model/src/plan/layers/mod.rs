@@ -1,51 +1,96 @@
 //! Plans in which every operation runs over the whole batch, `[N, …]`.
 //!
-//! A plan is a chain of *nodes*. Each is one layer, or several that have a common kernel: `Conv2d`,
-//! `LeakyReLU` (or `ReLU`) and `BatchNorm2d` become one node whose activation and batch statistics
-//! are by-products of the convolution. `View`s disappear. Value 0 is the input, value `i + 1` what
-//! node `i` makes of value `i`.
+//! A plan is a list of *nodes* in an order in which each can run. A node is one layer, or several that have a
+//! common kernel: `Conv2d`, `LeakyReLU` (or `ReLU`) and a batch normalisation become one node whose activation
+//! and batch statistics are by-products of the convolution. Each node reads one value, a sum two, and makes
+//! one; a `View` only renames one. Values, and gradients by them, lie in [`slots`].
 
 mod block;
 mod build;
 mod linear;
 mod memory;
-mod norm;
+mod slots;
 
-use super::activation::Activation;
 use super::probe::What;
-use super::{Backward, Factors, Forward, Measured, Purpose, Statistics};
+use super::{Backward, Factors, Forward, Purpose};
 use crate::Error;
+use crate::layers::{Measured, Operation, Values};
 use crate::network::Network;
-use block::Block;
+use crate::parameters::LayerTensors;
+use block::BlockNode;
 use linear::LinearNode;
-use loupe_engine::Buffer;
-use norm::{BatchNormNode, LayerNormNode};
+use loupe_engine::elementwise::add;
+use slots::{Slot, Slots};
 use std::ops::Range;
 
 #[derive(Debug)]
 pub(super) struct LayerPlan {
     nodes: Vec<Node>,
-    /// Of each node.
+    /// Layers of each node.
     layers: Vec<Range<usize>>,
-    values: Vec<Buffer>,
-    gradients: GradientBuffers,
+    values: Slots,
+    input: Slot,
+    output: Slot,
+    gradients: Slots,
+    /// Of the gradient by the output, if there are nodes that need it.
+    output_gradient: Option<Slot>,
 }
 
-/// One step of the chain.
 #[derive(Debug)]
-enum Node {
-    Block(Box<Block>),
+struct Node {
+    kind: Kind,
+    x: Slot,
+    y: Slot,
+    backward: Option<BackwardSlots>,
+}
+
+/// What a node does.
+#[derive(Debug)]
+enum Kind {
+    Block(Box<BlockNode>),
     Linear(LinearNode),
-    BatchNorm(BatchNormNode),
-    LayerNorm(LayerNormNode),
-    Activation(Activation),
+    BatchNorm(Box<block::NormNode>),
+    /// y = x + the other value.
+    Sum {
+        other: Slot,
+    },
+    Layer(Box<LayerNode>),
 }
 
-/// The gradient by one value and room for the next.
+/// A layer that is computed as it says itself.
 #[derive(Debug)]
-struct GradientBuffers {
-    upstream: Buffer,
-    downstream: Buffer,
+struct LayerNode {
+    operation: Box<dyn Operation>,
+    tensors: LayerTensors,
+    /// Its number in the network.
+    index: usize,
+    is_activation: bool,
+}
+
+/// Where a node finds and leaves gradients.
+#[derive(Debug)]
+struct BackwardSlots {
+    dy: Slot,
+    /// By the value x, and by the other one of a sum; none if nobody needs it.
+    dx: [Option<Target>; 2],
+}
+
+/// Where a gradient by a value goes.
+#[derive(Clone, Copy, Debug)]
+enum Target {
+    /// To its place, which it is the first for.
+    Write(Slot),
+    /// To the first slot by way of the second: another node has written there.
+    Add(Slot, Slot),
+}
+
+impl Target {
+    /// What the node itself writes to.
+    fn written(self) -> Slot {
+        match self {
+            Target::Write(slot) | Target::Add(_, slot) => slot,
+        }
+    }
 }
 
 impl LayerPlan {
@@ -53,25 +98,18 @@ impl LayerPlan {
     /// As those of the operations' sizes.
     pub(super) fn new(
         network: &Network,
-        shapes: Vec<Vec<usize>>,
         batch: usize,
         purpose: Purpose,
     ) -> Result<LayerPlan, Error> {
-        let (nodes, layers, values) = build::build(network, shapes, batch, purpose)?;
-        let longest = match purpose {
-            Purpose::Training => values.iter().map(|value| value.len()).max().unwrap_or(0),
-            Purpose::Inference => 0,
-        };
-        let (upstream, downstream) = (Buffer::zeros(longest), Buffer::zeros(longest));
-        Ok(LayerPlan { nodes, layers, values, gradients: GradientBuffers { upstream, downstream } })
+        build::build(network, batch, purpose)
     }
 
     pub(super) fn input_mut(&mut self) -> &mut [f32] {
-        &mut self.values[0]
+        self.values.get_mut(self.input)
     }
 
     pub(super) fn output(&self) -> &[f32] {
-        self.values.last().expect("value 0 is the input")
+        self.values.get(self.output)
     }
 
     pub(super) fn layers(&self) -> &[Range<usize>] {
@@ -80,35 +118,48 @@ impl LayerPlan {
 
     /// The gradients that the backward pass leaves as factors.
     pub(super) fn factors(&self) -> impl Iterator<Item = Factors<'_>> {
-        self.nodes.iter().enumerate().filter_map(|(i, node)| match node {
-            Node::Linear(node) => node.factors(i),
+        self.nodes.iter().enumerate().filter_map(|(i, node)| match &node.kind {
+            Kind::Linear(node) => node.factors(i),
             _ => None,
         })
     }
 
     /// What the batch normalisations found in the last batch.
     pub(super) fn measured(&self) -> impl Iterator<Item = Measured<'_>> {
-        self.nodes.iter().filter_map(|node| match node {
-            Node::Block(block) => block.norm.as_ref().map(|norm| norm.norm.measured()),
-            Node::BatchNorm(node) => Some(node.norm.measured()),
+        self.nodes.iter().filter_map(|node| match &node.kind {
+            Kind::Block(block) => block.measured(),
+            Kind::BatchNorm(node) => Some(node.norm.measured()),
             _ => None,
         })
     }
 
     pub(super) fn forward(&mut self, mut pass: Forward<'_>) -> Result<(), Error> {
         let probe = pass.probe;
-        for (i, node) in self.nodes.iter_mut().enumerate() {
-            let forward = What::Forward.of(i);
-            let (before, after) = self.values.split_at_mut(i + 1);
-            let x: &[f32] = pass.inputs.filter(|_| i == 0).unwrap_or(&before[i]);
-            let y = &mut after[0];
-            match node {
-                Node::Block(node) => node.forward(&mut pass, i, x, y),
-                Node::Linear(node) => probe.time(forward, || node.forward(&pass, x, y)),
-                Node::BatchNorm(node) => node.forward(&mut pass, i, x, y),
-                Node::LayerNorm(node) => probe.time(forward, || node.forward(&pass, x, y)),
-                Node::Activation(node) => probe.time(forward, || node.forward(pass.cx, x, y)),
-            }?;
+        for (i, Node { kind, x, y, .. }) in self.nodes.iter_mut().enumerate() {
+            let is_input = *x == self.input;
+            let mut target = self.values.take(*y);
+            let result = {
+                let x = pass.inputs.filter(|_| is_input).unwrap_or(self.values.get(*x));
+                let y = &mut target[..y.len];
+                let forward = What::Forward.of(i);
+                match kind {
+                    Kind::Block(node) => node.forward(&mut pass, i, x, y),
+                    Kind::Linear(node) => probe.time(forward, || node.forward(&pass, x, y)),
+                    Kind::BatchNorm(node) => node.forward(&mut pass, i, x, y),
+                    Kind::Sum { other } => {
+                        let is_input = *other == self.input;
+                        let other =
+                            pass.inputs.filter(|_| is_input).unwrap_or(self.values.get(*other));
+                        probe.time(forward, || add(pass.cx, x, other, y).map_err(Error::from))
+                    }
+                    Kind::Layer(node) => probe.time(forward, || {
+                        let mut pass = pass.of_layer(&node.tensors, node.index);
+                        node.operation.forward(&mut pass, x, y)
+                    }),
+                }
+            };
+            self.values.put_back(*y, target);
+            result?;
         }
         Ok(())
     }
@@ -118,29 +169,57 @@ impl LayerPlan {
         mut pass: Backward<'_>,
         output_gradient: &[f32],
     ) -> Result<(), Error> {
-        let GradientBuffers { upstream, downstream } = &mut self.gradients;
+        let Some(slot) = self.output_gradient else { return Ok(()) };
         let probe = pass.probe;
         probe.time(What::LoadGradient.of_all(), || {
-            upstream[..output_gradient.len()].copy_from_slice(output_gradient);
+            self.gradients.get_mut(slot).copy_from_slice(output_gradient);
         });
-        for (i, node) in self.nodes.iter_mut().enumerate().rev() {
-            let y = &self.values[i + 1];
-            let x: &[f32] = pass.inputs.filter(|_| i == 0).unwrap_or(&self.values[i]);
-            let dy = &upstream[..y.len()];
-            let dx = &mut downstream[..x.len()];
-            let norm = What::NormGradient.of(i);
-            let activation = What::ActivationGradient.of(i);
-            // Where it is costly, the gradient by the network's input is left out.
-            match node {
-                Node::Block(node) => node.backward(&mut pass, i, [x, y, dy], (i > 0).then_some(dx)),
-                Node::Linear(node) => node.backward(&mut pass, i, [x, dy], (i > 0).then_some(dx)),
-                Node::BatchNorm(node) => probe.time(norm, || node.backward(&mut pass, x, dy, dx)),
-                Node::LayerNorm(node) => probe.time(norm, || node.backward(&mut pass, x, dy, dx)),
-                Node::Activation(node) => {
-                    probe.time(activation, || node.backward(pass.cx, x, y, dy, dx))
+        for (i, Node { kind, x, y, backward }) in self.nodes.iter_mut().enumerate().rev() {
+            let Some(BackwardSlots { dy, dx }) = backward else { continue };
+            let is_input = *x == self.input;
+            let x = pass.inputs.filter(|_| is_input).unwrap_or(self.values.get(*x));
+            let y = self.values.get(*y);
+            if let Kind::Sum { .. } = kind {
+                probe.time(What::LayerGradient.of(i), || {
+                    let mut targets = dx.iter().flatten();
+                    targets.try_for_each(|target| self.gradients.pass_on(pass.cx, *dy, *target))
+                })?;
+                continue;
+            }
+            let mut written = dx[0].map(|target| {
+                let slot = target.written();
+                (slot.len, self.gradients.take(slot))
+            });
+            let result = {
+                let dx = written.as_mut().map(|(len, dx)| &mut dx[..*len]);
+                let values = Values { x, y, dy: self.gradients.get(*dy) };
+                match kind {
+                    Kind::Block(node) => node.backward(&mut pass, i, values, dx),
+                    Kind::Linear(node) => node.backward(&mut pass, i, values, dx),
+                    Kind::BatchNorm(node) => probe
+                        .time(What::NormGradient.of(i), || node.backward(&mut pass, values, dx)),
+                    Kind::Sum { .. } => unreachable!("passed on above"),
+                    Kind::Layer(node) => {
+                        let what = match node.is_activation {
+                            true => What::ActivationGradient,
+                            false => What::LayerGradient,
+                        };
+                        probe.time(what.of(i), || {
+                            let mut pass = pass.of_layer(&node.tensors, node.index);
+                            node.operation.backward(&mut pass, values, dx)
+                        })
+                    }
                 }
-            }?;
-            std::mem::swap(upstream, downstream);
+            };
+            if let (Some(target), Some((_, buffer))) = (dx[0], written) {
+                self.gradients.put_back(target.written(), buffer);
+                if let Target::Add(place, term) = target {
+                    probe.time(What::LayerGradient.of(i), || {
+                        self.gradients.add(pass.cx, place, term)
+                    })?;
+                }
+            }
+            result?;
         }
         Ok(())
     }

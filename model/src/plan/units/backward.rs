@@ -3,6 +3,7 @@
 use super::rounds::next_round;
 use super::{Node, Part, Step, UnitPlan, constants};
 use crate::Error;
+use crate::layers::Values;
 use crate::plan::Backward;
 use crate::plan::probe::{Op, What};
 use loupe_engine::conv::block;
@@ -112,7 +113,7 @@ impl UnitPlan {
                     Node::Activation(node) => {
                         let places = [&node.x, &node.y, &node.dy, &node.dx];
                         let [x, y, dy, dx] = unit.at(places);
-                        node.activation.backward(&serial, x, y, dy, dx)
+                        node.activation.backward(&serial, Values { x, y, dy }, dx)
                     }
                 })?;
             }

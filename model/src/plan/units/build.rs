@@ -8,11 +8,10 @@ use super::norm::{Constants, NormNode};
 use super::values::Place;
 use super::{ActivationNode, Node, Part, Sizes, Step, UnblockNode, UnitPlan};
 use crate::Error;
+use crate::layers::{Activation, Layer};
 use crate::network::Network;
 use crate::parameters::LayerTensors;
 use crate::plan::Purpose;
-use crate::plan::activation::Activation;
-use crate::spec::{Layer, conv_geometry};
 use loupe_engine::conv::{BlockedConv2d, BlockedInput, Conv2d, Conv2dOptions, InterleavedConv2d};
 use loupe_engine::linear::Linear;
 use loupe_engine::norm::batch::BatchNorm;
@@ -24,11 +23,13 @@ const LARGEST_KEPT: usize = 1 << 21;
 
 pub(super) fn build(
     network: &Network,
-    shapes: &[Vec<usize>],
     batch: usize,
     purpose: Purpose,
 ) -> Result<Option<UnitPlan>, Error> {
-    let Some(lanes) = lanes(network.spec(), shapes, batch) else { return Ok(None) };
+    let (input, layers) = (&network.spec().input, network.layers());
+    let Some(lanes) = lanes(input, layers, batch) else { return Ok(None) };
+    let outputs = layers.iter().map(|layer| layer.output_shape.clone());
+    let shapes: Vec<_> = std::iter::once(input.clone()).chain(outputs).collect();
     let form = match lanes {
         Lanes::Images => Form::Interleaved,
         Lanes::Channels => Form::Plain,
@@ -36,7 +37,7 @@ pub(super) fn build(
     let values: usize = shapes.iter().map(|shape| form.len(shape)).sum::<usize>() / lanes.images();
     let mut builder = Builder {
         network,
-        shapes,
+        shapes: &shapes,
         batch,
         purpose,
         lanes,
@@ -59,7 +60,7 @@ pub(super) fn build(
     let passes = builder.passes();
     builder.value = builder.value(form.len(&shapes[0]), passes);
     let first = (builder.value.clone(), form);
-    while builder.next < network.spec().layers.len() {
+    while builder.next < layers.len() {
         builder.add_node()?;
     }
     Ok(Some(builder.finish(first)))
@@ -114,15 +115,14 @@ impl Builder<'_> {
 
     /// Whether a value that is cheaply made, which the next layer reads, is not kept.
     fn passes(&self) -> bool {
-        let is_view = |layer: &&Layer| matches!(layer, Layer::View { .. });
-        let next = self.network.spec().layers[self.next..].iter().find(|layer| !is_view(layer));
+        let next = (self.next..).map_while(|i| self.layer(i)).find(|layer| !layer.is_view());
         match (self.purpose, next) {
             // Its second part is of the next round.
-            (_, Some(Layer::BatchNorm2d { .. })) => false,
+            (_, Some(layer)) if layer.batch_norm().is_some() => false,
             (Purpose::Inference, _) => true,
             // The backward pass makes it again, for the gradient by the weight.
-            (Purpose::Training, Some(Layer::Conv2d { .. })) => self.makes_again,
-            (Purpose::Training, Some(Layer::Linear { .. })) => {
+            (Purpose::Training, Some(Layer::Conv2d(_))) => self.makes_again,
+            (Purpose::Training, Some(Layer::Linear(_))) => {
                 self.makes_again && self.lanes == Lanes::Images
             }
             (Purpose::Training, _) => false,
@@ -142,7 +142,7 @@ impl Builder<'_> {
     }
 
     fn layer_tensors(&self, index: usize) -> LayerTensors {
-        self.network.layout.layers[index].clone().expect("a layer with parameters")
+        self.network.layout.layers[index].clone()
     }
 
     fn push(&mut self, node: Node, parts: &[Part]) {
@@ -156,36 +156,34 @@ impl Builder<'_> {
     fn add_node(&mut self) -> Result<(), Error> {
         let index = self.next;
         let shape = &self.shapes[index];
-        let spec = self.network.spec();
         (self.first, self.next) = (index, index + 1);
-        match &spec.layers[index] {
-            Layer::View { .. } => self.unblock(),
-            layer @ Layer::Conv2d { .. } => {
-                let size = [shape[1], shape[2]];
-                let geometry = conv_geometry(layer, size).expect("shape inference has passed");
+        match &self.network.layers()[index].layer {
+            Layer::Conv2d(conv) => {
+                let geometry = conv.geometry([shape[1], shape[2]])?;
                 self.conv(index, geometry)?;
             }
-            &Layer::Linear { in_features, out_features, .. } if self.lanes == Lanes::Channels => {
-                self.linear(index, Linear { batch: 1, in_features, out_features });
+            Layer::Linear(linear) if self.lanes == Lanes::Channels => {
+                self.linear(index, linear.dims(1));
             }
-            &Layer::Linear { in_features, out_features, .. } => {
-                let options = Conv2dOptions::new(in_features, out_features, [1, 1]);
-                let geometry = Conv2d::new(options, [1, 1]).expect("shape inference has passed");
-                self.conv(index, geometry)?;
+            Layer::Linear(linear) => {
+                let options = Conv2dOptions::new(linear.in_features, linear.out_features, [1, 1]);
+                self.conv(index, Conv2d::new(options, [1, 1])?)?;
             }
-            &Layer::BatchNorm2d { eps, momentum, .. } => self.norm(index, eps, momentum),
-            &Layer::LeakyReLU { negative_slope } => {
-                self.activation(Activation::LeakyRelu { negative_slope });
-            }
-            Layer::ReLU {} => self.activation(Activation::Relu),
-            Layer::Sigmoid {} => self.activation(Activation::Sigmoid),
-            Layer::LayerNorm { .. } => unreachable!("not of units"),
+            layer if layer.is_view() => self.unblock(),
+            layer => match (layer.batch_norm(), layer.activation()) {
+                (Some([eps, momentum]), _) => self.norm(index, eps, momentum),
+                (_, Some(activation)) => self.activation(activation),
+                _ => unreachable!("{layer} is not of units"),
+            },
         }
         Ok(())
     }
 
+    fn layer(&self, index: usize) -> Option<&Layer> {
+        self.network.layers().get(index).map(|layer| &layer.layer)
+    }
+
     fn conv(&mut self, index: usize, geometry: Conv2d) -> Result<(), Error> {
-        let spec = self.network.spec();
         let out_channels = geometry.options().out_channels;
         let normalizes = matches!(self.nodes.last(), Some(Node::Norm(norm)) if norm.y.is_none());
         let conv = match self.form {
@@ -201,16 +199,17 @@ impl Builder<'_> {
         if self.lanes == Lanes::Channels {
             self.form = Form::Blocked { channels: out_channels };
         }
-        let negative_slope = match spec.layers.get(self.next) {
-            Some(Layer::ReLU {}) => Some(0.0),
+        let negative_slope = match self.layer(self.next).and_then(Layer::activation) {
+            Some(Activation::Relu) => Some(0.0),
             // The backward pass reads the sign of the input off the output.
-            Some(&Layer::LeakyReLU { negative_slope }) if negative_slope >= 0.0 => {
+            Some(Activation::LeakyRelu { negative_slope }) if negative_slope >= 0.0 => {
                 Some(negative_slope)
             }
             _ => None,
         };
         self.next += usize::from(negative_slope.is_some());
-        let has_norm = matches!(spec.layers.get(self.next), Some(Layer::BatchNorm2d { .. }));
+        let norm_options = self.layer(self.next).and_then(Layer::batch_norm);
+        let has_norm = norm_options.is_some();
 
         let tensors = self.layer_tensors(index);
         let geometry = conv.geometry();
@@ -225,7 +224,7 @@ impl Builder<'_> {
         let dy = self.gradient(output_len);
         let has_dz = negative_slope.is_some() && !has_norm;
         let gradients = (self.purpose == Purpose::Training).then(|| {
-            let has_sums = tensors.bias.is_some() && !has_norm;
+            let has_sums = tensors.bias().is_some() && !has_norm;
             let packed_len = if self.gradient.is_some() { conv.packed_backward_len() } else { 0 };
             let sums_len = conv.sums_len();
             ConvGradients {
@@ -238,7 +237,7 @@ impl Builder<'_> {
                 total: Buffer::zeros(sums_len),
             }
         });
-        self.activated = Some((negative_slope.unwrap_or(1.0), tensors.bias.clone()));
+        self.activated = Some((negative_slope.unwrap_or(1.0), tensors.bias()));
         let packed_forward = Buffer::zeros(conv.packed_forward_len());
         self.value = y.clone();
         self.gradient = Some(dy);
@@ -254,10 +253,7 @@ impl Builder<'_> {
             gradients,
         };
         self.push(Node::Conv(Box::new(node)), &[Part::First]);
-        if has_norm {
-            let &Layer::BatchNorm2d { eps, momentum, .. } = &spec.layers[self.next] else {
-                unreachable!("just looked at");
-            };
+        if let Some([eps, momentum]) = norm_options {
             (self.first, self.next) = (self.next, self.next + 1);
             self.norm(self.first, eps, momentum);
         }
@@ -266,11 +262,10 @@ impl Builder<'_> {
 
     /// The normalisation of the last value; its moments are known if a convolution is in front of it.
     fn norm(&mut self, index: usize, eps: f32, momentum: f32) {
-        let &[channels, height, width] = &self.shapes[index][..] else {
-            unreachable!("shape inference has passed");
-        };
+        let (&channels, spatial) = self.shapes[index].split_first().expect("it has channels");
+        let spatial = spatial.iter().product();
         let len = self.value.len();
-        let norm = self.lanes.norm(channels, height * width);
+        let norm = self.lanes.norm(channels, spatial);
         let lanes = norm.channels;
         let (moments, parts) = match self.nodes.last() {
             Some(Node::Conv(conv)) if conv.moments.is_some() && conv.y == self.value => {
@@ -282,16 +277,16 @@ impl Builder<'_> {
             if parts.len() == 1 { self.activated.take() } else { None }.unwrap_or((1.0, None));
         // The gradient by the input of the network is written too, where there is no other place.
         let dy = self.gradient.take().unwrap_or_else(|| self.gradient(len));
-        let next = self.network.spec().layers.get(self.next);
+        let next = self.layer(self.next);
         // A convolution of interleaved images normalises what it reads.
-        let y = if matches!(next, Some(Layer::Conv2d { .. })) && self.lanes == Lanes::Images {
+        let y = if matches!(next, Some(Layer::Conv2d(_))) && self.lanes == Lanes::Images {
             None
         } else {
             let passes = self.passes();
             Some(self.value(len, passes))
         };
         let sums = [(); 3].map(|()| self.gradient(lanes));
-        let dims = BatchNorm { batch: self.batch, channels, spatial: height * width, eps };
+        let dims = BatchNorm { batch: self.batch, channels, spatial, eps };
         let node = NormNode {
             norm,
             dims,

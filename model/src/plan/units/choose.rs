@@ -1,7 +1,8 @@
 //! What a unit is to be.
 
 use super::lanes::{Form, Lanes};
-use crate::spec::{Layer, NetworkSpec};
+use crate::layers::Layer;
+use crate::spec::FlatLayer;
 use loupe_engine::LANES;
 
 /// The longest value of one image of which sixteen make a unit: they are 256 KiB, about what a core's own
@@ -12,17 +13,34 @@ const LONGEST_OF_CHANNELS: usize = 1 << 14;
 /// The largest weight of a linear layer that is read again for every image.
 const LARGEST_LINEAR: usize = 1 << 15;
 
-/// What a unit is to be, if units are worth it.
-pub(super) fn lanes(spec: &NetworkSpec, shapes: &[Vec<usize>], batch: usize) -> Option<Lanes> {
-    let longest = shapes.iter().map(|shape| shape.iter().product::<usize>()).max().unwrap_or(0);
-    let by_image = |layer: &Layer| matches!(layer, Layer::LayerNorm { .. });
-    if spec.layers.iter().any(by_image) {
+/// What a unit is to be, if units are worth it. `layers` are those of the flat list.
+pub(super) fn lanes(input: &[usize], layers: &[FlatLayer], batch: usize) -> Option<Lanes> {
+    if layers.iter().any(|layer| !is_of_units(&layer.layer)) {
         return None;
     }
     if fills_lanes(batch) {
+        let longest = len(longest(input, layers));
         return (longest <= LONGEST_OF_IMAGES).then_some(Lanes::Images);
     }
-    fits_channels(spec, shapes).then_some(Lanes::Channels)
+    fits_channels(input, layers).then_some(Lanes::Channels)
+}
+
+/// Whether there is a node for it.
+fn is_of_units(layer: &Layer) -> bool {
+    let norm = layer.batch_norm().is_some();
+    norm || layer.is_view()
+        || layer.activation().is_some()
+        || matches!(layer, Layer::Conv2d(_) | Layer::Linear(_))
+}
+
+fn len(shape: &[usize]) -> usize {
+    shape.iter().product()
+}
+
+/// The shape of the largest value of one input.
+fn longest<'a>(input: &'a [usize], layers: &'a [FlatLayer]) -> &'a [usize] {
+    let shapes = layers.iter().map(|layer| &layer.output_shape[..]);
+    shapes.chain([input]).max_by_key(|shape| len(shape)).expect("that of the input")
 }
 
 /// Whether at least five of eight lanes hold an image, where units of one image have about as many channels
@@ -32,17 +50,15 @@ fn fills_lanes(batch: usize) -> bool {
 }
 
 /// Why there are no units, for a network and a batch that [`lanes`] has no use for units for.
-pub(in crate::plan) fn why_not(spec: &NetworkSpec, shapes: &[Vec<usize>], batch: usize) -> String {
-    let by_image = |layer: &&Layer| matches!(layer, Layer::LayerNorm { .. });
-    if let Some(layer) = spec.layers.iter().find(by_image) {
-        return format!("{layer} is not computed in units");
+pub(in crate::plan) fn why_not(input: &[usize], layers: &[FlatLayer], batch: usize) -> String {
+    if let Some(layer) = layers.iter().find(|layer| !is_of_units(&layer.layer)) {
+        return format!("{} is not computed in units", layer.layer);
     }
     if fills_lanes(batch) {
-        let longest = shapes.iter().max_by_key(|shape| shape.iter().product::<usize>());
         return format!(
             "units of 16 images need values of at most {LONGEST_OF_IMAGES} numbers an image, found \
              {:?}",
-            longest.unwrap_or(&spec.input)
+            longest(input, layers)
         );
     }
     format!(
@@ -54,30 +70,31 @@ pub(in crate::plan) fn why_not(spec: &NetworkSpec, shapes: &[Vec<usize>], batch:
 
 /// Whether images can be blocked from the first convolution to a `View` behind the last, and the rest is
 /// small.
-fn fits_channels(spec: &NetworkSpec, shapes: &[Vec<usize>]) -> bool {
+fn fits_channels(input: &[usize], layers: &[FlatLayer]) -> bool {
     let mut form = Form::Plain;
-    for (layer, shape) in spec.layers.iter().zip(shapes) {
+    for FlatLayer { layer, input_shape, .. } in layers {
         let blocked = matches!(form, Form::Blocked { .. });
         let fits = match layer {
             // The gradient by a plain input is not known to a convolution of blocks.
-            &Layer::Conv2d { groups, out_channels, .. } => {
-                let first = form == Form::Plain && shape == &spec.input;
-                form = Form::Blocked { channels: out_channels };
-                groups == 1 && (blocked || first)
+            Layer::Conv2d(conv) => {
+                let first = form == Form::Plain && input_shape == input;
+                form = Form::Blocked { channels: conv.out_channels };
+                conv.groups == 1 && (blocked || first)
             }
-            Layer::BatchNorm2d { .. } | Layer::LeakyReLU { .. } | Layer::ReLU {} => blocked,
-            Layer::View { .. } => {
+            Layer::Linear(linear) => {
+                form == Form::Plain && linear.in_features * linear.out_features <= LARGEST_LINEAR
+            }
+            _ if layer.is_view() => {
                 form = Form::Plain;
                 blocked
             }
-            Layer::Linear { in_features, out_features, .. } => {
-                form == Form::Plain && in_features * out_features <= LARGEST_LINEAR
-            }
-            // It would make something of the zeros of missing channels.
-            Layer::Sigmoid {} => form == Form::Plain,
-            Layer::LayerNorm { .. } => false,
+            _ => match layer.activation() {
+                // It would make something of the zeros of missing channels.
+                Some(activation) if !activation.keeps_zero() => form == Form::Plain,
+                _ => blocked,
+            },
         };
-        if !fits || form.len(shape) > LONGEST_OF_CHANNELS {
+        if !fits || form.len(input_shape) > LONGEST_OF_CHANNELS {
             return false;
         }
     }

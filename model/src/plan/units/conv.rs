@@ -66,8 +66,8 @@ impl ConvNode {
         parameters: &[f32],
         input: Option<UnitConstants<'_>>,
     ) -> Result<(), Error> {
-        let weight = &parameters[self.tensors.weight.clone()];
-        let bias = self.tensors.bias.clone().map(|bias| &parameters[bias]);
+        let weight = &parameters[self.tensors.weight()];
+        let bias = self.tensors.bias().map(|bias| &parameters[bias]);
         self.conv.pack_forward(isa, weight, bias, input, &mut self.packed_forward)
     }
 
@@ -102,7 +102,7 @@ impl ConvNode {
         (probe, index): (Probe<'_>, usize),
     ) -> Result<(), Error> {
         if let Some(ConvGradients { dx: Some(_), packed, .. }) = &mut self.gradients {
-            let weight = &parameters[self.tensors.weight.clone()];
+            let weight = &parameters[self.tensors.weight()];
             probe.time(What::PackBackward.of(index), || {
                 self.conv.pack_backward(isa, weight, packed)
             })?;
@@ -161,7 +161,7 @@ impl ConvNode {
         sums: &[f32],
     ) -> Result<(), Error> {
         let gradients = self.gradients.as_mut().expect("a plan for training");
-        let (dweight, dbias) = self.tensors.split(pass.gradients);
+        let (dweight, dbias) = self.tensors.weight_and_bias(pass.gradients);
         let (runs, stride) = (sizes.runs(), sizes.sums_len);
         let total = if runs == 1 {
             &sums[gradients.weight_sums.clone()]

@@ -29,8 +29,8 @@ impl LinearNode {
         parameters: &[f32],
         unit: &mut Values<'_>,
     ) -> Result<(), Error> {
-        let weight = &parameters[self.tensors.weight.clone()];
-        let bias = self.tensors.bias.clone().map(|bias| &parameters[bias]);
+        let weight = &parameters[self.tensors.weight()];
+        let bias = self.tensors.bias().map(|bias| &parameters[bias]);
         let [x, y] = unit.at([&self.x, &self.y]);
         Ok(linear(serial, &self.dims, x, weight, bias, y)?)
     }
@@ -42,7 +42,7 @@ impl LinearNode {
         unit: &mut Values<'_>,
     ) -> Result<(), Error> {
         let Some(dx) = &self.dx else { return Ok(()) };
-        let weight = &parameters[self.tensors.weight.clone()];
+        let weight = &parameters[self.tensors.weight()];
         let [dx, dy] = unit.at([dx, &self.dy]);
         Ok(linear_backward_input(serial, &self.dims, weight, dy, dx)?)
     }
@@ -54,7 +54,7 @@ impl LinearNode {
         sizes: Sizes,
         units: &[f32],
     ) -> Result<(), Error> {
-        let (dweight, dbias) = self.tensors.split(pass.gradients);
+        let (dweight, dbias) = self.tensors.weight_and_bias(pass.gradients);
         if sizes.units == 1 {
             let (x, dy) = (&units[self.x.range.clone()], &units[self.dy.range.clone()]);
             return Ok(linear_backward_weight(pass.cx, &self.dims, x, dy, dweight, dbias)?);

@@ -23,10 +23,10 @@ mod norm;
 mod rounds;
 mod values;
 
-use super::activation::Activation;
 use super::probe::{Op, Probe, What};
-use super::{Forward, Measured, Purpose, Statistics, Units};
+use super::{Forward, Purpose, Units};
 use crate::Error;
+use crate::layers::{Activation, Measured, Statistics};
 use crate::network::Network;
 pub(super) use choose::why_not;
 use conv::{Behind, ConvNode};
@@ -126,11 +126,10 @@ impl UnitPlan {
     /// As those of the operations' sizes.
     pub(super) fn new(
         network: &Network,
-        shapes: &[Vec<usize>],
         batch: usize,
         purpose: Purpose,
     ) -> Result<Option<UnitPlan>, Error> {
-        build::build(network, shapes, batch, purpose)
+        build::build(network, batch, purpose)
     }
 
     pub(super) fn input_mut(&mut self) -> &mut [f32] {

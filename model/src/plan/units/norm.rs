@@ -3,9 +3,10 @@
 use super::values::{Place, Values};
 use super::{Part, Sizes};
 use crate::Error;
+use crate::layers::{Measured, Statistics};
 use crate::parameters::LayerTensors;
 use crate::plan::memory::bytes;
-use crate::plan::{Backward, Forward, Measured, Statistics};
+use crate::plan::{Backward, Forward};
 use loupe_engine::norm::batch::{
     self, BatchNorm, UnitConstants, UnitGradient, UnitLayout, UnitNorm, gradient_constants, scales,
     sum_units, update_running_statistics,
@@ -188,7 +189,7 @@ impl NormNode {
             sum_units(pass.cx, sizes.units, &units[place.range.start..], sizes.kept_len, out)?;
         }
         let weight = self.tensors.affine(pass.parameters).weight;
-        let (dweight, dbias) = self.tensors.split(pass.gradients);
+        let (dweight, dbias) = self.tensors.weight_and_bias(pass.gradients);
         let dbias = dbias.expect("a normalisation has a bias");
         Ok(gradient_constants(
             self.dims.eps,

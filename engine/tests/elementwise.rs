@@ -1,0 +1,37 @@
+//! Sums on every tier and on one and three threads: every element has one rounding, so they are exact.
+
+use loupe_engine::elementwise::{add, add_assign};
+use loupe_engine::reference::random::Random;
+use loupe_engine::{Context, Error, Isa, Threads};
+
+fn contexts() -> impl Iterator<Item = Context> {
+    Isa::available().flat_map(|isa| {
+        [Threads::serial(), Threads::new(3).unwrap()].map(|threads| Context::new(isa, threads))
+    })
+}
+
+#[test]
+fn sums_are_those_of_single_numbers() {
+    for len in [0, 1, 15, 16, 17, 33, 1000, (1 << 19) + 17] {
+        let mut random = Random::new(len as u64);
+        let [a, b] = [(); 2].map(|()| random.uniform_f32(len, -1.0, 1.0));
+        let expected: Vec<f32> = a.iter().zip(&b).map(|(a, b)| a + b).collect();
+        for cx in contexts() {
+            let mut y = vec![f32::NAN; len];
+            add(&cx, &a, &b, &mut y).unwrap();
+            assert!(y == expected, "{cx:?} {len}");
+            y.copy_from_slice(&b);
+            add_assign(&cx, &a, &mut y).unwrap();
+            assert!(y == expected, "{cx:?} {len}");
+        }
+    }
+}
+
+#[test]
+fn other_lengths_are_refused() {
+    let cx = Context::serial();
+    let length = |result| matches!(result, Err(Error::Length { .. }));
+    assert!(length(add(&cx, &[0.0; 3], &[0.0; 2], &mut [0.0; 3])));
+    assert!(length(add(&cx, &[0.0; 3], &[0.0; 3], &mut [0.0; 4])));
+    assert!(length(add_assign(&cx, &[0.0; 3], &mut [0.0; 2])));
+}

@@ -1,0 +1,97 @@
+//! Fields of layers: pairs, lists and shapes as they are given, read and printed.
+
+use serde::{Deserialize, Deserializer};
+use std::fmt;
+
+/// Height and width: one number for both, or one for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pair(pub [usize; 2]);
+
+impl From<usize> for Pair {
+    fn from(both: usize) -> Pair {
+        Pair([both; 2])
+    }
+}
+
+impl From<[usize; 2]> for Pair {
+    fn from(pair: [usize; 2]) -> Pair {
+        Pair(pair)
+    }
+}
+
+impl From<(usize, usize)> for Pair {
+    fn from((height, width): (usize, usize)) -> Pair {
+        Pair([height, width])
+    }
+}
+
+/// `3`, or `(3, 5)`.
+impl fmt::Display for Pair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [h, w] = self.0;
+        if h == w { write!(f, "{h}") } else { write!(f, "({h}, {w})") }
+    }
+}
+
+/// `200`, or `10, 12, 12`.
+pub(super) struct Shape<'a>(pub(super) &'a [usize]);
+
+impl fmt::Display for Shape<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, size) in self.0.iter().enumerate() {
+            write!(f, "{}{size}", if i > 0 { ", " } else { "" })?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes `, name=value` for each pair that is not the default.
+pub(super) fn write_pairs<const N: usize>(
+    f: &mut fmt::Formatter<'_>,
+    fields: [(&str, [usize; 2], usize); N],
+) -> fmt::Result {
+    for (name, value, default) in fields {
+        if value != [default; 2] {
+            write!(f, ", {name}={}", Pair(value))?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn one() -> usize {
+    1
+}
+
+pub(super) fn ones() -> [usize; 2] {
+    [1, 1]
+}
+
+pub(super) fn yes() -> bool {
+    true
+}
+
+/// A number or a list of numbers.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "a whole number or a list of whole numbers")]
+enum Numbers {
+    One(usize),
+    List(Vec<usize>),
+}
+
+/// `5` or `[5, 5]`.
+pub(super) fn pair<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[usize; 2], D::Error> {
+    match Numbers::deserialize(deserializer)? {
+        Numbers::One(n) => Ok([n, n]),
+        Numbers::List(list) => <[usize; 2]>::try_from(list).map_err(|list| {
+            serde::de::Error::custom(format!("expected one number or two, found {}", list.len()))
+        }),
+    }
+}
+
+/// `250` or `[10, 5, 5]`.
+pub(super) fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<usize>, D::Error> {
+    Ok(match Numbers::deserialize(deserializer)? {
+        Numbers::One(n) => vec![n],
+        Numbers::List(list) => list,
+    })
+}
