@@ -46,7 +46,7 @@ struct Setting {
 
 fn settings() -> [Setting; 3] {
     let adam = OptimizerOptions::Adam(AdamOptions { lr: 0.005, ..AdamOptions::default() });
-    let sgd = |lr| OptimizerOptions::Sgd(SgdOptions { lr, momentum: 0.9 });
+    let sgd = |lr| OptimizerOptions::Sgd(SgdOptions { lr, momentum: 0.9, ..SgdOptions::default() });
     [
         Setting {
             name: "tutorial's CNN",

@@ -5,7 +5,8 @@ use loupe_model::Training;
 
 /// The error, with the step and layer where the numbers went astray if that is what happened.
 pub(crate) fn explained(training: &Training<'_>, error: Error) -> Error {
-    let Some(loupe_model::Error::NonFiniteLoss { .. }) = error.downcast_ref() else {
+    use loupe_model::Error::{NonFiniteGradient, NonFiniteLoss};
+    let Some(NonFiniteLoss { .. } | NonFiniteGradient { .. }) = error.downcast_ref() else {
         return error;
     };
     match training.diagnose() {

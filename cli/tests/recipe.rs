@@ -4,14 +4,55 @@ mod support;
 
 use support::{Sandbox, assert_score, scores};
 
+const WEIGHTED: &str = r#"
+[loss]
+type = "CrossEntropyLoss"
+reduction = "sum"
+weight = [1, 1, 2, 1, 1, 0.5, 1, 1, 1, 0]
+"#;
+
+#[test]
+fn options_of_losses_and_optimisers_change_the_training() {
+    let sandbox = Sandbox::new();
+    sandbox.write("weighted.toml", WEIGHTED);
+    sandbox.write("unweighted.toml", &WEIGHTED.replace("weight", "# weight"));
+    let mut all = Vec::new();
+    for (i, flags) in [
+        "--loss cross-entropy",
+        "--config unweighted.toml",
+        "--config weighted.toml",
+        "--config weighted.toml --label-smoothing 0.1",
+        "--loss l1",
+        "--clip-grad-norm 0.01",
+        "--optimizer adam --weight-decay 0.01",
+        "--optimizer adamw",
+        "--optimizer adamw --weight-decay 0.5",
+        "--optimizer sgd --momentum 0.5",
+        "--optimizer sgd --momentum 0.5 --nesterov",
+        "--optimizer sgd --momentum 0.5 --weight-decay 0.1",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let common = format!("--model mlp --epochs 1 --batch-size 8 --out {i}");
+        sandbox.loupe(&format!("train {flags} {common}")).succeeds();
+        let weights = sandbox.read(&format!("{i}/weights.safetensors"));
+        assert!(!all.contains(&weights), "{flags}");
+        all.push(weights);
+    }
+}
+
 #[test]
 fn a_printed_configuration_is_the_same_training() {
     let sandbox = Sandbox::new();
+    sandbox.write("weighted.toml", WEIGHTED);
     for (i, flags) in [
         "--epochs 1",
         "--preset fast --epochs 1 --seed 3",
         "--epochs 2 --optimizer sgd --momentum 0.5 --lr 0.05 --schedule one-cycle --batch-size 4 --shuffle \
-         --shift 1 --rotate 5 --validation 0.2 --patience 2 --model mlp --loss mse",
+         --shift 1 --rotate 5 --validation 0.2 --patience 2 --model mlp --loss mse --nesterov --weight-decay 1e-4",
+        "--epochs 1 --batch-size 8 --optimizer adamw --weight-decay 0.1 --clip-grad-norm 0.5 --loss l1",
+        "--epochs 1 --batch-size 8 --config weighted.toml --label-smoothing 0.2 --model mlp",
     ]
     .into_iter()
     .enumerate()
@@ -88,6 +129,13 @@ fn mistakes_are_named_with_file_key_and_line() {
     sandbox.loupe("train --patience 2").fails(1, &parts);
     let parts = ["validation = 0.001", "64 training items"];
     sandbox.loupe("train --validation 0.001").fails(1, &parts);
+    let parts = ["weight must have 10 elements, found 2"];
+    sandbox.write("bad.toml", "loss = { type = \"CrossEntropyLoss\", weight = [1, 2] }");
+    sandbox.loupe("train --config bad.toml").fails(1, &parts);
+    let parts = ["loss.label_smoothing: BCELoss has no label_smoothing"];
+    sandbox.loupe("train --label-smoothing 0.1").fails(1, &parts);
+    let parts = ["optimizer.nesterov: ", "needs a momentum above 0"];
+    sandbox.loupe("train --optimizer sgd --nesterov").fails(1, &parts);
     sandbox.loupe("train --momentum 0.9").fails(1, &["optimizer.momentum: Adam has no momentum"]);
     for (arguments, parts) in [
         ("train --validation 1", ["'1'", "from 0 to less than 1"]),
@@ -95,6 +143,9 @@ fn mistakes_are_named_with_file_key_and_line() {
         ("train --optimizer adan", ["'adan'", "adam"]),
         ("train --schedule onecycle", ["'onecycle'", "one-cycle"]),
         ("train --max-seconds 0", ["'0'", "above 0"]),
+        ("train --clip-grad-norm 0", ["'0'", "above 0"]),
+        ("train --label-smoothing 2", ["'2'", "from 0 to 1"]),
+        ("train --weight-decay=-1", ["'-1'", "expected 0 or a number above it"]),
         ("train --patient 3", ["'--patient'", "'--patience'"]),
     ] {
         sandbox.loupe(arguments).fails(2, &parts);

@@ -60,6 +60,18 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// The same error of the operation that has called the one that found it.
+    pub(crate) fn of(mut self, name: &'static str) -> Error {
+        if let Error::Length { op, .. } | Error::Invalid { op, .. } | Error::Overflow { op, .. } =
+            &mut self
+        {
+            *op = name;
+        }
+        self
+    }
+}
+
 /// `Ok` if `found` is `expected`, else [`Error::Length`].
 pub(crate) fn expect_len(
     op: &'static str,

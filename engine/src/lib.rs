@@ -42,10 +42,14 @@ pub mod measure;
 mod moments;
 pub mod norm;
 pub mod optim;
+pub mod pad;
+mod planes;
+pub mod pool;
 #[cfg(feature = "reference")]
 pub mod reference;
 mod simd;
 mod threads;
+pub mod upsample;
 
 pub use buffer::{Buffer, with_scratch};
 pub use context::Context;

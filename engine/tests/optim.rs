@@ -1,12 +1,19 @@
 //! Optimisers on every tier and on one and three threads, against the f64 oracle.
 
 use loupe_engine::linear::{Linear, linear_backward_weight};
-use loupe_engine::optim::{AdamOptions, AdamState, Gradient, SgdOptions, adam_step, sgd_step};
+use loupe_engine::optim::{
+    AdamOptions, AdamState, AdamWOptions, Gradient, SgdOptions, adam_step, adamw_step, sgd_step,
+};
 use loupe_engine::reference::compare::{Tolerance, assert_bits, assert_close, widen};
 use loupe_engine::reference::optim as oracle;
 use loupe_engine::reference::random::Random;
 use loupe_engine::{Context, Error, Isa, Threads};
 use proptest::prelude::*;
+
+const SGD: SgdOptions = SgdOptions { lr: 0.1, momentum: 0.9, weight_decay: 0.0, nesterov: false };
+
+const LOOKING_AHEAD: SgdOptions =
+    SgdOptions { lr: 0.1, momentum: 0.9, weight_decay: 0.01, nesterov: true };
 
 fn contexts() -> impl Iterator<Item = Context> {
     Isa::available().flat_map(|isa| {
@@ -35,7 +42,7 @@ impl State {
         step: u64,
         gradient: &[f32],
     ) -> Result<(), Error> {
-        self.adam_by(cx, options, step, Gradient::Dense(gradient))
+        self.adam_by(cx, options, step, Gradient::dense(gradient))
     }
 
     fn adam_by(
@@ -45,18 +52,26 @@ impl State {
         step: u64,
         gradient: Gradient<'_>,
     ) -> Result<(), Error> {
+        adam_step(cx, options, step, self.adam_state(gradient))
+    }
+
+    fn adamw(
+        &mut self,
+        cx: &Context,
+        options: &AdamWOptions,
+        step: u64,
+        gradient: Gradient<'_>,
+    ) -> Result<(), Error> {
+        adamw_step(cx, options, step, self.adam_state(gradient))
+    }
+
+    fn adam_state<'a>(&'a mut self, gradient: Gradient<'a>) -> AdamState<'a> {
         let State { parameters, first, second } = self;
-        let (first_moment, second_moment) = (first, second);
-        adam_step(
-            cx,
-            options,
-            step,
-            AdamState { parameters, gradient, first_moment, second_moment },
-        )
+        AdamState { parameters, gradient, first_moment: first, second_moment: second }
     }
 
     fn sgd(&mut self, cx: &Context, options: &SgdOptions, gradient: &[f32]) -> Result<(), Error> {
-        self.sgd_by(cx, options, Gradient::Dense(gradient))
+        self.sgd_by(cx, options, Gradient::dense(gradient))
     }
 
     fn sgd_by(
@@ -84,13 +99,64 @@ fn problem(len: usize, steps: usize, seed: u64) -> (State, Vec<Vec<f32>>) {
 }
 
 fn check_adam(len: usize, options: &AdamOptions, seed: u64) {
-    let (start, gradients) = problem(len, 5, seed);
+    let AdamOptions { lr, betas, eps, .. } = *options;
+    let expected = oracle::Adam { lr, betas, eps, ..oracle::Adam::new(len) };
+    check_moments("adam", expected, seed, |state, cx, step, gradient| {
+        state.adam(cx, options, step, gradient).unwrap();
+    });
+}
+
+/// One step from moments in the midst of a training: over several, rounding errors of the parameters would be
+/// errors of small gradients, by which Adam divides.
+fn check_adam_with_weight_decay(len: usize, options: &AdamOptions, seed: u64) {
+    let mut random = Random::new(seed);
+    let [parameters, first, gradient] = [(); 3].map(|()| random.uniform_f32(len, -1.0, 1.0));
+    let second = random.uniform_f32(len, 0.1, 1.0);
+    let AdamOptions { lr, betas, eps, weight_decay } = *options;
+    let (first_moment, second_moment) = (widen(&first), widen(&second));
     let mut expected = oracle::Adam {
-        lr: options.lr,
-        betas: options.betas,
-        eps: options.eps,
-        ..oracle::Adam::new(len)
+        lr,
+        betas,
+        eps,
+        weight_decay,
+        decoupled: false,
+        steps: 6,
+        first_moment,
+        second_moment,
     };
+    let mut moved = widen(&parameters);
+    expected.step(&mut moved, &widen(&gradient));
+    for cx in contexts() {
+        let mut state =
+            State { parameters: parameters.clone(), first: first.clone(), second: second.clone() };
+        state.adam(&cx, options, 7, &gradient).unwrap();
+        let what = |slice| format!("adam with decay: {slice} {:?} {len}", cx.isa());
+        let moment = Tolerance::abs_rel(3e-7, 1e-6);
+        assert_close(&what("first moment"), &state.first, &expected.first_moment, &moment);
+        let moment = Tolerance::abs_rel(0.0, 1e-6);
+        assert_close(&what("second moment"), &state.second, &expected.second_moment, &moment);
+        let update = Tolerance::abs_rel(3e-7 + 1e-5 * lr, 1e-6);
+        assert_close(&what("parameters"), &state.parameters, &moved, &update);
+    }
+}
+
+fn check_adamw(len: usize, options: &AdamWOptions, seed: u64) {
+    let AdamWOptions { lr, betas, eps, weight_decay } = *options;
+    let adam = oracle::Adam::new(len);
+    let expected = oracle::Adam { lr, betas, eps, weight_decay, decoupled: true, ..adam };
+    check_moments("adamw", expected, seed, |state, cx, step, gradient| {
+        state.adamw(cx, options, step, Gradient::dense(gradient)).unwrap();
+    });
+}
+
+fn check_moments(
+    name: &str,
+    mut expected: oracle::Adam,
+    seed: u64,
+    take: impl Fn(&mut State, &Context, u64, &[f32]),
+) {
+    let len = expected.first_moment.len();
+    let (start, gradients) = problem(len, 5, seed);
     let mut parameters = widen(&start.parameters);
     for gradient in &gradients {
         expected.step(&mut parameters, &widen(gradient));
@@ -98,22 +164,23 @@ fn check_adam(len: usize, options: &AdamOptions, seed: u64) {
     for cx in contexts() {
         let mut state = start.clone();
         for (gradient, step) in gradients.iter().zip(1..) {
-            state.adam(&cx, options, step, gradient).unwrap();
+            take(&mut state, &cx, step, gradient);
         }
-        let what = |name| format!("{name} {:?} {len}", cx.isa());
+        let what = |slice| format!("{name}: {slice} {:?} {len}", cx.isa());
         // Gradients of both signs may cancel in the first moment, not in the second.
         let moment = Tolerance::abs_rel(3e-7, 1e-6);
         assert_close(&what("first moment"), &state.first, &expected.first_moment, &moment);
         let moment = Tolerance::abs_rel(0.0, 1e-6);
         assert_close(&what("second moment"), &state.second, &expected.second_moment, &moment);
-        let update = Tolerance::abs_rel(1e-5 * options.lr, 1e-5);
+        let update = Tolerance::abs_rel(1e-5 * expected.lr, 1e-5);
         assert_close(&what("parameters"), &state.parameters, &parameters, &update);
     }
 }
 
 fn check_sgd(len: usize, options: &SgdOptions, seed: u64) {
     let (start, gradients) = problem(len, 5, seed);
-    let mut expected = oracle::Sgd::new(options.lr, options.momentum);
+    let SgdOptions { lr, momentum, weight_decay, nesterov } = *options;
+    let mut expected = oracle::Sgd { weight_decay, nesterov, ..oracle::Sgd::new(lr, momentum) };
     let mut parameters = widen(&start.parameters);
     for gradient in &gradients {
         expected.step(&mut parameters, &widen(gradient));
@@ -144,10 +211,18 @@ proptest! {
         len in 1_usize..100,
         lr in 1e-4_f64..1.0,
         beta in 0.0_f64..0.999,
+        decay in -0.5_f64..0.5,
+        nesterov in any::<bool>(),
         seed in any::<u64>(),
     ) {
-        check_adam(len, &AdamOptions { lr, betas: [beta, 0.99], eps: 1e-6 }, seed);
-        check_sgd(len, &SgdOptions { lr, momentum: beta }, seed);
+        let betas = [beta, 0.99];
+        let weight_decay = decay.max(0.0);
+        let adam = AdamOptions { lr, betas, eps: 1e-6, weight_decay };
+        check_adam(len, &AdamOptions { weight_decay: 0.0, ..adam }, seed);
+        check_adam_with_weight_decay(len, &adam, seed);
+        check_adamw(len, &AdamWOptions { lr, betas, eps: 1e-6, weight_decay }, seed);
+        let nesterov = nesterov && beta > 0.0;
+        check_sgd(len, &SgdOptions { lr, momentum: beta, weight_decay, nesterov }, seed);
     }
 }
 
@@ -155,7 +230,12 @@ proptest! {
 fn lengths_around_vectors_and_tasks_agree_with_the_oracle() {
     for len in [1, 15, 16, 17, 31, 32, 33, (1 << 13) - 1, 1 << 13, (1 << 13) + 1] {
         check_adam(len, &AdamOptions::default(), len as u64);
-        check_sgd(len, &SgdOptions { lr: 0.1, momentum: 0.9 }, len as u64);
+        let decaying = AdamOptions { weight_decay: 0.3, ..AdamOptions::default() };
+        check_adam_with_weight_decay(len, &decaying, len as u64);
+        check_adamw(len, &AdamWOptions::default(), len as u64);
+        for nesterov in [false, true] {
+            check_sgd(len, &SgdOptions { nesterov, ..SGD }, len as u64);
+        }
     }
 }
 
@@ -165,13 +245,19 @@ fn threads_do_not_change_a_bit() {
     for isa in Isa::available() {
         let [one, three] = [Threads::serial(), Threads::new(3).unwrap()].map(|threads| {
             let cx = Context::new(isa, threads);
-            let mut adam = start.clone();
-            let mut sgd = start.clone();
+            let [mut adam, mut adamw, mut sgd] = [(); 3].map(|()| start.clone());
             for (gradient, step) in gradients.iter().zip(1..) {
                 adam.adam(&cx, &AdamOptions::default(), step, gradient).unwrap();
-                sgd.sgd(&cx, &SgdOptions { lr: 0.1, momentum: 0.9 }, gradient).unwrap();
+                let gradient = Gradient::dense(gradient).scaled(0.3);
+                adamw.adamw(&cx, &AdamWOptions::default(), step, gradient).unwrap();
+                sgd.sgd_by(&cx, &LOOKING_AHEAD, gradient).unwrap();
             }
-            [adam.parameters, adam.first, adam.second, sgd.parameters, sgd.first]
+            [
+                [adam.parameters, adam.first, adam.second],
+                [adamw.parameters, adamw.first, adamw.second],
+                [sgd.parameters, sgd.first, sgd.second],
+            ]
+            .concat()
         });
         for (one, three) in one.iter().zip(&three) {
             assert_bits("state", three, one);
@@ -197,22 +283,26 @@ fn a_gradient_that_is_an_outer_product_gives_the_bits_of_the_one_in_memory() {
             let layer = Linear { batch: 1, in_features: columns, out_features: rows };
             let mut dense = vec![f32::NAN; rows * columns];
             linear_backward_weight(&cx, &layer, &x, &dy, &mut dense, None).unwrap();
-            let [mut adam, mut sgd] = [start.clone(), start.clone()];
-            let warm = AdamOptions::default();
-            adam.adam(&cx, &warm, 1, &gradients[0]).unwrap();
-            sgd.sgd(&cx, &SgdOptions { lr: 0.1, momentum: 0.9 }, &gradients[0]).unwrap();
-            let [mut outer_adam, mut outer_sgd] = [adam.clone(), sgd.clone()];
-            let outer = Gradient::Outer { dy: &dy, x: &x };
-            adam.adam(&cx, &warm, 2, &dense).unwrap();
-            outer_adam.adam_by(&cx, &warm, 2, outer).unwrap();
-            sgd.sgd(&cx, &SgdOptions { lr: 0.1, momentum: 0.9 }, &dense).unwrap();
-            outer_sgd.sgd_by(&cx, &SgdOptions { lr: 0.1, momentum: 0.9 }, outer).unwrap();
-            for (expected, found) in [(adam, outer_adam), (sgd, outer_sgd)] {
-                let bits = |x: &[f32]| x.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
-                let what = format!("{:?} {rows} x {columns}", cx.isa());
-                assert!(bits(&found.parameters) == bits(&expected.parameters), "{what}");
-                assert!(bits(&found.first) == bits(&expected.first), "{what}");
-                assert!(bits(&found.second) == bits(&expected.second), "{what}");
+            let mut warm = start.clone();
+            warm.adam(&cx, &AdamOptions::default(), 1, &gradients[0]).unwrap();
+            let [dense, outer] = [Gradient::dense(&dense), Gradient::outer(&dy, &x)];
+            for factor in [1.0, 0.3] {
+                let step = |gradient: Gradient<'_>| {
+                    let gradient = gradient.scaled(factor);
+                    let [mut adam, mut adamw, mut sgd, mut ahead] = [(); 4].map(|()| warm.clone());
+                    adam.adam_by(&cx, &AdamOptions::default(), 2, gradient).unwrap();
+                    adamw.adamw(&cx, &AdamWOptions::default(), 2, gradient).unwrap();
+                    sgd.sgd_by(&cx, &SGD, gradient).unwrap();
+                    ahead.sgd_by(&cx, &LOOKING_AHEAD, gradient).unwrap();
+                    [adam, adamw, sgd, ahead]
+                };
+                for (expected, found) in step(dense).into_iter().zip(step(outer)) {
+                    let bits = |x: &[f32]| x.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+                    let what = format!("{:?} {rows} x {columns}", cx.isa());
+                    assert!(bits(&found.parameters) == bits(&expected.parameters), "{what}");
+                    assert!(bits(&found.first) == bits(&expected.first), "{what}");
+                    assert!(bits(&found.second) == bits(&expected.second), "{what}");
+                }
             }
         }
     }
@@ -255,13 +345,13 @@ fn moments_decay_to_zero_and_not_into_denormals() {
         assert_eq!((adam.first, adam.second), (vec![0.0; 2], vec![0.0; 2]));
         assert_eq!(adam.parameters, [1.0; 2]);
         let mut sgd = decayed;
-        sgd.sgd(&cx, &SgdOptions { lr: 0.1, momentum: 0.9 }, &[0.0, 0.0]).unwrap();
+        sgd.sgd(&cx, &SGD, &[0.0, 0.0]).unwrap();
         assert_eq!(sgd.first, [0.0; 2]);
 
         // The smallest normal number stays.
         let mut kept = State::new(vec![0.0; 2]);
         let gradient = [f32::MIN_POSITIVE, -f32::MIN_POSITIVE];
-        kept.sgd(&cx, &SgdOptions { lr: 0.1, momentum: 0.9 }, &gradient).unwrap();
+        kept.sgd(&cx, &SGD, &gradient).unwrap();
         assert_eq!(kept.first, gradient);
     }
 }
@@ -274,7 +364,7 @@ fn nan_gradients_are_not_hidden() {
         let State { parameters, first, second } = state;
         assert!([parameters, first, second].iter().flatten().all(|x| x.is_nan()));
         let mut state = State::new(vec![0.0; 17]);
-        state.sgd(&cx, &SgdOptions { lr: 0.1, momentum: 0.9 }, &[f32::NAN; 17]).unwrap();
+        state.sgd(&cx, &SGD, &[f32::NAN; 17]).unwrap();
         assert!([state.parameters, state.first].iter().flatten().all(|x| x.is_nan()));
     }
 }
@@ -295,6 +385,7 @@ fn options_without_meaning_are_errors_and_change_nothing() {
     for bad in [f64::NAN, -1e-9, f64::INFINITY, 1e39, 1e-50] {
         refused(AdamOptions { lr: bad, ..good }, 1, "lr");
         refused(AdamOptions { eps: bad, ..good }, 1, "eps");
+        refused(AdamOptions { weight_decay: bad, ..good }, 1, "weight_decay");
     }
     for bad in [f64::NAN, -1e-9, 1.0] {
         refused(AdamOptions { betas: [bad, 0.9], ..good }, 1, "betas");
@@ -302,10 +393,13 @@ fn options_without_meaning_are_errors_and_change_nothing() {
     }
     refused(good, 0, "step");
     for (options, name) in [
-        (SgdOptions { lr: f64::NAN, momentum: 0.0 }, "lr"),
-        (SgdOptions { lr: -0.1, momentum: 0.0 }, "lr"),
-        (SgdOptions { lr: 0.1, momentum: f64::NAN }, "momentum"),
-        (SgdOptions { lr: 0.1, momentum: -0.5 }, "momentum"),
+        (SgdOptions { lr: f64::NAN, ..SGD }, "lr"),
+        (SgdOptions { lr: -0.1, ..SGD }, "lr"),
+        (SgdOptions { momentum: f64::NAN, ..SGD }, "momentum"),
+        (SgdOptions { momentum: -0.5, ..SGD }, "momentum"),
+        (SgdOptions { momentum: 0.0, ..LOOKING_AHEAD }, "momentum"),
+        (SgdOptions { weight_decay: f64::NAN, ..SGD }, "weight_decay"),
+        (SgdOptions { weight_decay: -0.5, ..SGD }, "weight_decay"),
     ] {
         let error = state.sgd(&cx, &options, &[1.0; 3]);
         assert!(
@@ -317,23 +411,75 @@ fn options_without_meaning_are_errors_and_change_nothing() {
 }
 
 #[test]
+fn options_of_adamw_without_meaning_are_errors_and_change_nothing() {
+    let cx = Context::serial();
+    let good = AdamWOptions::default();
+    for (options, name) in [
+        (AdamWOptions { lr: f64::NAN, ..good }, "lr"),
+        (AdamWOptions { eps: -1.0, ..good }, "eps"),
+        (AdamWOptions { betas: [1.0, 0.9], ..good }, "betas"),
+        (AdamWOptions { weight_decay: f64::NAN, ..good }, "weight_decay"),
+        (AdamWOptions { weight_decay: -1.0, ..good }, "weight_decay"),
+        // Each is possible, but not their product.
+        (AdamWOptions { lr: 1e30, weight_decay: 1e30, ..good }, "weight_decay"),
+    ] {
+        let mut state = State::new(vec![1.0; 3]);
+        let error = state.adamw(&cx, &options, 1, Gradient::dense(&[1.0; 3]));
+        let named = |what| what == name;
+        assert!(
+            matches!(error, Err(Error::Invalid { op: "adamw_step", what, .. }) if named(what)),
+            "{error:?}"
+        );
+        assert_eq!(state.parameters, [1.0; 3]);
+    }
+}
+
+/// An infinite parameter is no reason to lose the gradient.
+#[test]
+fn without_weight_decay_the_parameters_do_not_reach_the_gradient() {
+    for cx in contexts() {
+        for value in [f32::INFINITY, f32::NAN] {
+            let mut sgd = State::new(vec![value; 17]);
+            sgd.sgd(&cx, &SGD, &[-0.5; 17]).unwrap();
+            assert_eq!(sgd.first, [-0.5; 17]);
+            let mut adamw = State::new(vec![value; 17]);
+            adamw.adamw(&cx, &AdamWOptions::default(), 1, Gradient::dense(&[0.5; 17])).unwrap();
+            assert!(adamw.first.iter().chain(&adamw.second).all(|m| m.is_finite()));
+        }
+    }
+}
+
+#[test]
+fn a_scaled_gradient_is_the_one_that_was_multiplied_before() {
+    let (start, gradients) = problem(100, 1, 14);
+    let multiplied: Vec<f32> = gradients[0].iter().map(|g| g * 0.1).collect();
+    for cx in contexts() {
+        let [mut one, mut other] = [start.clone(), start.clone()];
+        one.sgd(&cx, &LOOKING_AHEAD, &multiplied).unwrap();
+        let gradient = Gradient::dense(&gradients[0]).scaled(0.4).scaled(0.25);
+        other.sgd_by(&cx, &LOOKING_AHEAD, gradient).unwrap();
+        assert_bits("parameters", &other.parameters, &one.parameters);
+    }
+}
+
+#[test]
 fn lengths_that_differ_are_errors() {
     let cx = Context::serial();
     let short = |op, what| Err(Error::Length { op, what, expected: 3, found: 2 });
     let good = State::new(vec![1.0; 3]);
     let adam = AdamOptions::default();
     assert_eq!(good.clone().adam(&cx, &adam, 1, &[1.0; 2]), short("adam_step", "gradient"));
-    let outer = Gradient::Outer { dy: &[1.0], x: &[1.0; 2] };
+    let outer = Gradient::outer(&[1.0], &[1.0; 2]);
     assert_eq!(good.clone().adam_by(&cx, &adam, 1, outer), short("adam_step", "gradient"));
     let mut state = State { first: vec![0.0; 2], ..good.clone() };
     assert_eq!(state.adam(&cx, &adam, 1, &[1.0; 3]), short("adam_step", "first_moment"));
     let mut state = State { second: vec![0.0; 2], ..good.clone() };
     assert_eq!(state.adam(&cx, &adam, 1, &[1.0; 3]), short("adam_step", "second_moment"));
-    let sgd = SgdOptions { lr: 0.1, momentum: 0.9 };
+    let sgd = SGD;
     assert_eq!(good.clone().sgd(&cx, &sgd, &[1.0; 2]), short("sgd_step", "gradient"));
     let mut state = State { first: vec![0.0; 2], ..good };
     assert_eq!(state.sgd(&cx, &sgd, &[1.0; 3]), short("sgd_step", "velocity"));
     assert_eq!(State::new(vec![]).adam(&cx, &adam, 1, &[]), Ok(()));
-    let empty = Gradient::Outer { dy: &[1.0; 3], x: &[] };
+    let empty = Gradient::outer(&[1.0; 3], &[]);
     assert_eq!(State::new(vec![]).adam_by(&cx, &adam, 1, empty), Ok(()));
 }

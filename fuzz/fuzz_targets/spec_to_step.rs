@@ -66,7 +66,7 @@ fn step(spec: &NetworkSpec, batch: usize) {
 
     let inputs = vec![0.5; plan.input_mut().len()];
     let targets = vec![0.25; outputs];
-    let sgd = OptimizerOptions::Sgd(SgdOptions { lr: 0.01, momentum: 0.9 });
+    let sgd = OptimizerOptions::Sgd(SgdOptions { lr: 0.01, momentum: 0.9, ..SgdOptions::default() });
     let mut trainer = Trainer::new(cx, network, Loss::Mse, sgd);
     // Refused where a normalisation has one value per channel.
     let _ = trainer.step(&inputs, &targets);

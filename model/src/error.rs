@@ -49,4 +49,12 @@ pub enum Error {
         /// The loss.
         loss: f32,
     },
+    /// The gradients of a step are not all finite, so they cannot be clipped.
+    #[error(
+        "the norm of the gradients, which are to be clipped, is {norm}, not a finite number; a lower learning rate may help"
+    )]
+    NonFiniteGradient {
+        /// Their norm.
+        norm: f32,
+    },
 }

@@ -70,7 +70,8 @@ pub use evaluate::{
 pub use explain::{ExplainOptions, Explanation, Operation, explain};
 pub use files::write_atomically;
 pub use layers::Layer;
-pub use loss::Loss;
+pub use loss::{Loss, LossOptions};
+pub use loupe_engine::loss::Reduction;
 pub use memory::Memory;
 pub use network::Network;
 pub use normalization::Normalization;

@@ -80,7 +80,7 @@ mod tests {
         assert!((4 * 40..4 * 40 + 4 * 64).contains(&one.statistics));
         assert_eq!((one.parameter_gradients, one.optimizer), (one.parameters, 2 * one.parameters));
         assert_eq!((one.targets, one.scratch), (4 * 10, 0));
-        let many = of(OptimizerOptions::Sgd(SgdOptions { lr: 0.1, momentum: 0.0 }), 64);
+        let many = of(OptimizerOptions::Sgd(SgdOptions::default()), 64);
         assert_eq!((many.parameters, many.targets), (one.parameters, 64 * one.targets));
         assert!(many.optimizer < one.optimizer);
         assert!(many.plan.total() > 4 * one.plan.total());

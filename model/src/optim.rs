@@ -1,6 +1,8 @@
 //! Optimisers: options, and the state that they keep for each parameter.
 
-use loupe_engine::optim::{AdamOptions, AdamState, Gradient, SgdOptions, adam_step, sgd_step};
+use loupe_engine::optim::{
+    AdamOptions, AdamState, AdamWOptions, Gradient, SgdOptions, adam_step, adamw_step, sgd_step,
+};
 use loupe_engine::{Buffer, Context, Error};
 use std::ops::Range;
 
@@ -10,7 +12,9 @@ use std::ops::Range;
 pub enum OptimizerOptions {
     /// PyTorch's `Adam`.
     Adam(AdamOptions),
-    /// PyTorch's `SGD`, with momentum.
+    /// PyTorch's `AdamW`.
+    AdamW(AdamWOptions),
+    /// PyTorch's `SGD`.
     Sgd(SgdOptions),
 }
 
@@ -19,6 +23,7 @@ impl OptimizerOptions {
     pub fn lr(&self) -> f64 {
         match self {
             OptimizerOptions::Adam(options) => options.lr,
+            OptimizerOptions::AdamW(options) => options.lr,
             OptimizerOptions::Sgd(options) => options.lr,
         }
     }
@@ -27,6 +32,7 @@ impl OptimizerOptions {
     pub fn with_lr(mut self, rate: f64) -> OptimizerOptions {
         match &mut self {
             OptimizerOptions::Adam(options) => options.lr = rate,
+            OptimizerOptions::AdamW(options) => options.lr = rate,
             OptimizerOptions::Sgd(options) => options.lr = rate,
         }
         self
@@ -35,7 +41,7 @@ impl OptimizerOptions {
     /// PyTorch's names of what the optimiser keeps for each parameter.
     pub(crate) fn state_names(&self) -> &'static [&'static str] {
         match self {
-            OptimizerOptions::Adam(_) => &["exp_avg", "exp_avg_sq"],
+            OptimizerOptions::Adam(_) | OptimizerOptions::AdamW(_) => &["exp_avg", "exp_avg_sq"],
             OptimizerOptions::Sgd(_) => &["momentum_buffer"],
         }
     }
@@ -55,9 +61,9 @@ pub struct Optimizer {
     now: OptimizerOptions,
     /// Steps taken.
     steps: u64,
-    /// Adam's first moments, or the velocities of SGD.
+    /// The first moments of Adam and AdamW, or the velocities of SGD.
     first: Buffer,
-    /// Adam's second moments.
+    /// Their second moments.
     second: Buffer,
 }
 
@@ -65,7 +71,7 @@ impl Optimizer {
     /// An optimiser of `len` numbers that has taken no step.
     pub fn new(options: OptimizerOptions, len: usize) -> Optimizer {
         let second = match options {
-            OptimizerOptions::Adam(_) => len,
+            OptimizerOptions::Adam(_) | OptimizerOptions::AdamW(_) => len,
             OptimizerOptions::Sgd(_) => 0,
         };
         let (first, second) = (Buffer::zeros(len), Buffer::zeros(second));
@@ -116,7 +122,7 @@ impl Optimizer {
         gradient: &[f32],
     ) -> Result<(), Error> {
         let place = 0..self.first.len();
-        self.step_part(cx, place, parameters, Gradient::Dense(gradient))?;
+        self.step_part(cx, place, parameters, Gradient::dense(gradient))?;
         self.end_step();
         Ok(())
     }
@@ -133,14 +139,21 @@ impl Optimizer {
         parameters: &mut [f32],
         gradient: Gradient<'_>,
     ) -> Result<(), Error> {
-        let first = &mut self.first[place.clone()];
+        let step = self.steps + 1;
+        let first_moment = &mut self.first[place.clone()];
+        let second_moment = self.second.get_mut(place).unwrap_or_default();
         match &self.now {
             OptimizerOptions::Adam(options) => {
-                let (first_moment, second_moment) = (first, &mut self.second[place]);
                 let state = AdamState { parameters, gradient, first_moment, second_moment };
-                adam_step(cx, options, self.steps + 1, state)
+                adam_step(cx, options, step, state)
             }
-            OptimizerOptions::Sgd(options) => sgd_step(cx, options, parameters, gradient, first),
+            OptimizerOptions::AdamW(options) => {
+                let state = AdamState { parameters, gradient, first_moment, second_moment };
+                adamw_step(cx, options, step, state)
+            }
+            OptimizerOptions::Sgd(options) => {
+                sgd_step(cx, options, parameters, gradient, first_moment)
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::Error;
 use crate::evaluate::largest;
-use crate::loss::Loss;
+use crate::loss::LossOptions;
 use crate::network::Network;
 use crate::optim::{Optimizer, OptimizerOptions};
 use crate::parameters::TensorInfo;
@@ -10,8 +10,9 @@ use crate::plan::probe::{Probe, What};
 use crate::plan::{Factors, Plan};
 use crate::random::mix;
 use loupe_engine::linear::{Linear, linear_backward_weight};
-use loupe_engine::optim::Gradient;
+use loupe_engine::optim::{Gradient, clip_factor, gradient_norm};
 use loupe_engine::{Buffer, Context};
+use std::ops::Range;
 
 /// A network that is being trained.
 ///
@@ -33,7 +34,8 @@ use loupe_engine::{Buffer, Context};
 pub struct Trainer {
     cx: Context,
     network: Network,
-    loss: Loss,
+    loss: LossOptions,
+    clip_grad_norm: Option<f64>,
     optimizer: Optimizer,
     gradients: Buffer,
     /// One for each batch size that has been used: that of the run, and that of its last batch.
@@ -54,12 +56,18 @@ struct Prepared {
 
 impl Trainer {
     /// Prepares to train `network` on the threads and instructions of `cx`.
-    pub fn new(cx: Context, network: Network, loss: Loss, optimizer: OptimizerOptions) -> Trainer {
+    pub fn new(
+        cx: Context,
+        network: Network,
+        loss: impl Into<LossOptions>,
+        optimizer: OptimizerOptions,
+    ) -> Trainer {
         let len = network.parameters.len();
         Trainer {
             cx,
             network,
-            loss,
+            loss: loss.into(),
+            clip_grad_norm: None,
             optimizer: Optimizer::new(optimizer, len),
             gradients: Buffer::zeros(len),
             prepared: Vec::new(),
@@ -84,8 +92,22 @@ impl Trainer {
     }
 
     /// The loss.
-    pub fn loss(&self) -> Loss {
-        self.loss
+    pub fn loss(&self) -> &LossOptions {
+        &self.loss
+    }
+
+    /// The norm that the gradients of a step are clipped to.
+    pub fn clip_grad_norm(&self) -> Option<f64> {
+        self.clip_grad_norm
+    }
+
+    /// Refuses options with which there is no step.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        self.loss.check(self.network.spec().output_len()?)?;
+        if let Some(max_norm) = self.clip_grad_norm {
+            clip(0.0, max_norm)?;
+        }
+        Ok(())
     }
 
     pub(crate) fn optimizer(&self) -> &Optimizer {
@@ -126,6 +148,12 @@ impl Trainer {
         self.seed
     }
 
+    /// From now on scales the gradients of a step down if the 2-norm over all of them is larger than `max_norm`, at
+    /// least 0, as PyTorch's `clip_grad_norm_` does. None, as at first, leaves them as they are.
+    pub fn set_clip_grad_norm(&mut self, max_norm: Option<f64>) {
+        self.clip_grad_norm = max_norm;
+    }
+
     /// The outputs `[N, outputs]` of the last step, before its update; empty before the first.
     pub fn output(&self) -> &[f32] {
         let last = self.prepared.iter().find(|prepared| Some(prepared.plan.batch()) == self.last);
@@ -137,7 +165,8 @@ impl Trainer {
         &self.cx
     }
 
-    /// The gradient that the last step used, by tensor; unspecified values after an error.
+    /// The gradient that the last step used, by tensor and before it was clipped; unspecified values after an
+    /// error other than [`Error::NonFiniteGradient`].
     ///
     /// A step does not write the gradient by the weight of a large `Linear` at batch size 1, where the optimiser
     /// takes it from its factors. This call does.
@@ -157,8 +186,8 @@ impl Trainer {
     ///
     /// # Errors
     /// [`Error::Engine`] if a length does not fit the network or the loss cannot take the values,
-    /// [`Error::Spec`] if there is one value per channel to normalise. The network is then unchanged,
-    /// but for running statistics. The same holds if the loss that is returned is not finite.
+    /// [`Error::Spec`] if there is one value per channel to normalise, [`Error::NonFiniteGradient`] if gradients
+    /// that are to be clipped are not all finite. The network is then unchanged, but for running statistics. The same holds if the loss that is returned is not finite.
     pub fn step(&mut self, inputs: &[f32], targets: &[f32]) -> Result<f32, Error> {
         self.step_probed(inputs, targets, Probe::default())
     }
@@ -209,7 +238,9 @@ impl Trainer {
         probe: Probe<'_>,
     ) -> Result<f32, Error> {
         self.last = Some(batch);
-        let Trainer { cx, network, loss, optimizer, gradients, prepared, seed, .. } = self;
+        let Trainer {
+            cx, network, loss, clip_grad_norm, optimizer, gradients, prepared, seed, ..
+        } = self;
         let key = mix(*seed ^ mix(optimizer.steps()));
         let Prepared { plan, targets } =
             prepared.iter_mut().find(|prepared| prepared.plan.batch() == batch).expect("prepared");
@@ -228,24 +259,24 @@ impl Trainer {
             return Ok(value);
         }
         plan.backward(cx, network, inputs, gradients, probe)?;
+        let factor = match *clip_grad_norm {
+            None => 1.0,
+            Some(max_norm) => probe.time(What::Update.of_all(), || {
+                let all = parts(plan, gradients).map(|part| part.gradient);
+                clip(gradient_norm(cx, all), max_norm)
+            })?,
+        };
         let parameters = &mut network.parameters;
-        let mut start = 0;
-        for Factors { node, place, dy, x } in plan.factors() {
-            let between = start..place.start;
-            probe.time(What::Update.of_all(), || {
-                let gradient = Gradient::Dense(&gradients[between.clone()]);
-                optimizer.step_part(cx, between.clone(), &mut parameters[between], gradient)
-            })?;
-            start = place.end;
-            probe.time(What::WeightUpdate.of(node), || {
-                let gradient = Gradient::Outer { dy, x };
-                optimizer.step_part(cx, place.clone(), &mut parameters[place], gradient)
+        for Part { node, place, gradient } in parts(plan, gradients) {
+            let what = match node {
+                Some(node) => What::WeightUpdate.of(node),
+                None => What::Update.of_all(),
+            };
+            probe.time(what, || {
+                let own = &mut parameters[place.clone()];
+                optimizer.step_part(cx, place, own, gradient.scaled(factor))
             })?;
         }
-        probe.time(What::Update.of_all(), || {
-            let gradient = Gradient::Dense(&gradients[start..]);
-            optimizer.step_part(cx, start..parameters.len(), &mut parameters[start..], gradient)
-        })?;
         optimizer.end_step();
         network.touch();
         Ok(value)
@@ -278,16 +309,52 @@ impl Trainer {
     }
 }
 
+/// A part of the gradient by all parameters.
+struct Part<'a> {
+    /// The node whose weight it belongs to, if it is left as factors.
+    node: Option<usize>,
+    /// Among all parameters.
+    place: Range<usize>,
+    gradient: Gradient<'a>,
+}
+
+/// The gradient of a step by all parameters, in their order.
+fn parts<'a>(plan: &'a Plan, gradients: &'a [f32]) -> impl Iterator<Item = Part<'a>> {
+    let mut start = 0;
+    plan.factors().map(Some).chain([None]).flat_map(move |factors| {
+        let end = factors.as_ref().map_or(gradients.len(), |factors| factors.place.start);
+        let gradient = Gradient::dense(&gradients[start..end]);
+        let between = Part { node: None, place: start..end, gradient };
+        let factored = factors.map(|Factors { node, place, dy, x }| Part {
+            node: Some(node),
+            place,
+            gradient: Gradient::outer(dy, x),
+        });
+        start = factored.as_ref().map_or(end, |part| part.place.end);
+        [Some(between), factored].into_iter().flatten()
+    })
+}
+
+/// What gradients of this norm are multiplied by.
+fn clip(norm: f32, max_norm: f64) -> Result<f32, Error> {
+    match norm.is_finite() {
+        true => Ok(clip_factor(norm, max_norm)?),
+        false => Err(Error::NonFiniteGradient { norm }),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::loss::Loss;
     use crate::nets::mnist_mlp;
     use loupe_engine::optim::SgdOptions;
 
     /// Gradients that were left as factors, when they are asked for, are those that moved the parameters.
     #[test]
     fn a_step_by_factors_has_the_bits_of_one_by_gradients() {
-        let sgd = OptimizerOptions::Sgd(SgdOptions { lr: 0.01, momentum: 0.9 });
+        let sgd =
+            OptimizerOptions::Sgd(SgdOptions { lr: 0.01, momentum: 0.9, ..SgdOptions::default() });
         for options in [OptimizerOptions::default(), sgd] {
             let network = Network::new(mnist_mlp(), 3).unwrap();
             let mut expected = network.parameters.clone();
@@ -306,6 +373,44 @@ mod tests {
                 let found = &trainer.network().parameters;
                 assert!(found.iter().zip(&expected[..]).all(|(a, b)| a.to_bits() == b.to_bits()));
             }
+        }
+    }
+
+    #[test]
+    fn clipped_gradients_have_the_norm_that_was_asked_for() {
+        let still = OptimizerOptions::Sgd(SgdOptions { lr: 1.0, ..SgdOptions::default() });
+        for batch in [1, 2] {
+            for max_norm in [1e-3, 1e3] {
+                let network = Network::new(mnist_mlp(), 3).unwrap();
+                let before = network.parameters.clone();
+                let mut trainer = Trainer::new(Context::serial(), network, Loss::Bce, still);
+                trainer.set_clip_grad_norm(Some(max_norm));
+                let x: Vec<f32> = (0..784 * batch).map(|i| 0.5 * (i % 3) as f32).collect();
+                trainer.step(&x, &vec![1.0; 10 * batch]).unwrap();
+                let gradients: Vec<f32> =
+                    trainer.gradients().flat_map(|(_, g)| g.iter().copied()).collect();
+                let norm = gradients.iter().map(|&g| f64::from(g).powi(2)).sum::<f64>().sqrt();
+                assert!((1e-2..1e2).contains(&norm), "{norm}");
+                let moved = before.iter().zip(&trainer.network().parameters[..]);
+                let moved = moved.map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>().sqrt();
+                let expected = norm.min(max_norm);
+                // Steps are rounded to digits of the parameters.
+                assert!((moved - expected).abs() < 1e-3 * expected + 1e-5, "{moved} {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_norm_without_meaning_is_refused() {
+        for max_norm in [-1.0, f64::NAN] {
+            let network = Network::new(mnist_mlp(), 3).unwrap();
+            let before = network.weights();
+            let adam = OptimizerOptions::default();
+            let mut trainer = Trainer::new(Context::serial(), network, Loss::Bce, adam);
+            trainer.set_clip_grad_norm(Some(max_norm));
+            let error = trainer.step(&[0.5; 784], &[0.5; 10]).unwrap_err();
+            assert!(matches!(error, Error::Engine(_)), "{error}");
+            assert_eq!(trainer.network().weights(), before);
         }
     }
 }

@@ -43,7 +43,8 @@ fn allocations_are_counted() {
 
 #[test]
 fn training_steps_allocate_nothing() {
-    let sgd = OptimizerOptions::Sgd(SgdOptions { lr: 0.01, momentum: 0.9 });
+    let sgd =
+        OptimizerOptions::Sgd(SgdOptions { lr: 0.01, momentum: 0.9, ..SgdOptions::default() });
     for isa in Isa::available() {
         for spec in [nets::mnist_cnn(), nets::mnist_mlp()] {
             for optimizer in [OptimizerOptions::default(), sgd] {

@@ -44,13 +44,14 @@ fn check(problem: &Problem) {
         Loss::Bce => oracle::Loss::Bce(&wide_targets),
         Loss::BceWithLogits => oracle::Loss::BceWithLogits(&wide_targets),
         Loss::Mse => oracle::Loss::Mse(&wide_targets),
+        Loss::L1 => oracle::Loss::L1(&wide_targets),
         Loss::CrossEntropy => oracle::Loss::CrossEntropy(&classes),
         _ => unreachable!(),
     };
     for isa in Isa::available() {
         let cx = Context::new(isa, Threads::serial());
         // A step of length 0 leaves the parameters and shows the gradients.
-        let still = OptimizerOptions::Sgd(SgdOptions { lr: 0.0, momentum: 0.0 });
+        let still = OptimizerOptions::Sgd(SgdOptions { lr: 0.0, ..SgdOptions::default() });
         let mut trainer = Trainer::new(cx, network.clone(), problem.loss, still);
         let loss = trainer.step(&x, &targets).unwrap();
         let mut judged = oracle_network(trainer.network());

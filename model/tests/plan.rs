@@ -72,7 +72,7 @@ fn a_plan_follows_every_change_of_the_network_the_tier_and_the_mode() {
 #[test]
 fn repeating_a_batch_changes_neither_loss_nor_gradients() {
     // A step of length 0 leaves the parameters and shows the gradients.
-    let still = OptimizerOptions::Sgd(SgdOptions { lr: 0.0, momentum: 0.0 });
+    let still = OptimizerOptions::Sgd(SgdOptions { lr: 0.0, ..SgdOptions::default() });
     let step = |isa, images: &[f32], repeats| {
         let network = Network::new(nets::mnist_cnn(), 3).unwrap();
         let cx = Context::new(isa, Threads::serial());

@@ -9,7 +9,8 @@ use loupe_engine::{Context, Isa, Threads};
 use loupe_model::layers::{BatchNorm2d, Sigmoid};
 use loupe_model::trace::{Place, find_non_finite, trace};
 use loupe_model::{
-    Error, Loss, Network, NetworkSpec, Normalization, OptimizerOptions, Plan, Trainer, nets,
+    Error, Loss, LossOptions, Network, NetworkSpec, Normalization, OptimizerOptions, Plan, Trainer,
+    nets,
 };
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
@@ -73,14 +74,13 @@ fn check(problem: &Problem) {
             let what = format!("{mode} on {isa:?}, {problem:?}");
             assert_close(&what, traced.output(), &wide(expected), &tolerance);
         }
-        let still = OptimizerOptions::Sgd(SgdOptions { lr: 0.0, momentum: 0.0 });
+        let still = OptimizerOptions::Sgd(SgdOptions { lr: 0.0, ..SgdOptions::default() });
         let mut trainer = Trainer::new(cx.clone(), network.clone(), problem.loss, still);
         trainer.step(&inputs, &targets).unwrap();
         let traced = trace(&cx, &network, &inputs, Normalization::BatchStatistics).unwrap();
         let mut gradient = vec![0.0; targets.len()];
         let outputs = targets.len() / problem.batch;
-        problem
-            .loss
+        LossOptions::from(problem.loss)
             .evaluate(&cx, outputs, traced.output(), &targets, Some(&mut gradient))
             .unwrap();
         let gradients = traced.backward(&cx, &network, &gradient).unwrap();

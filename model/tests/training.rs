@@ -1,18 +1,23 @@
 //! Trainings that are interrupted, scored and resumed.
 
 use loupe_engine::Context;
-use loupe_engine::optim::SgdOptions;
+use loupe_engine::optim::{AdamWOptions, SgdOptions};
 use loupe_model::data::{Dataset, Order, Split, open_mnist};
 use loupe_model::{
-    Augmentation, CheckpointError, End, Error, Loss, Network, Normalization, OptimizerOptions,
-    Schedule, Scored, TrainOptions, Trainer, Training, nets,
+    Augmentation, CheckpointError, End, Error, Loss, LossOptions, Network, Normalization,
+    OptimizerOptions, Reduction, Schedule, Scored, TrainOptions, Trainer, Training, nets,
 };
 use safetensors::SafeTensors;
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-const SGD: OptimizerOptions = OptimizerOptions::Sgd(SgdOptions { lr: 0.1, momentum: 0.9 });
+const SGD: OptimizerOptions = OptimizerOptions::Sgd(SgdOptions {
+    lr: 0.1,
+    momentum: 0.9,
+    weight_decay: 0.0,
+    nesterov: false,
+});
 
 /// So many of the first digits.
 fn digits(split: Split, count: usize) -> Dataset {
@@ -29,6 +34,21 @@ fn trainer(optimizer: OptimizerOptions) -> Trainer {
 fn options(epochs: usize, batch_size: usize) -> TrainOptions {
     let batch_size = NonZeroUsize::new(batch_size).unwrap();
     TrainOptions { epochs, batch_size, ..TrainOptions::default() }
+}
+
+/// With every option that a loss and an optimiser have.
+fn elaborate_trainer() -> Trainer {
+    let network = Network::new(nets::mnist_cnn(), 1).unwrap();
+    let loss = LossOptions {
+        reduction: Reduction::Sum,
+        label_smoothing: 0.1,
+        weight: Some((1..=10).map(|class| 0.2 * class as f32).collect()),
+        ..Loss::CrossEntropy.into()
+    };
+    let optimizer = OptimizerOptions::AdamW(AdamWOptions::default());
+    let mut trainer = Trainer::new(Context::serial(), network, loss, optimizer);
+    trainer.set_clip_grad_norm(Some(0.5));
+    trainer
 }
 
 /// Takes `steps` steps, or all that there are.
@@ -50,8 +70,11 @@ fn a_resumed_training_is_the_one_that_went_on() {
         augmentation: Augmentation { shift: 2.0, rotate: 10.0, seed: 4 },
         ..options(4, 16)
     };
-    for (options, optimizer) in [(options(3, 1), OptimizerOptions::default()), (varied, SGD)] {
-        let new = || Training::new(trainer(optimizer), &data, scored, options).unwrap();
+    let adam = || trainer(OptimizerOptions::default());
+    let cases: [(TrainOptions, &dyn Fn() -> Trainer); 3] =
+        [(options(3, 1), &adam), (varied, &|| trainer(SGD)), (varied, &elaborate_trainer)];
+    for (options, trainer) in cases {
+        let new = || Training::new(trainer(), &data, scored, options).unwrap();
         let mut whole = new();
         advance(&mut whole, usize::MAX);
         let expected = whole.checkpoint();
@@ -62,7 +85,7 @@ fn a_resumed_training_is_the_one_that_went_on() {
             advance(&mut training, stop);
             let saved = training.checkpoint();
             // What the trainer has learnt before does not matter.
-            let mut other = trainer(optimizer);
+            let mut other = trainer();
             other.step(&[0.5; 784], &[0.0; 10]).unwrap();
             let mut training = Training::resume(other, &data, scored, options, &saved).unwrap();
             assert!(training.checkpoint() == saved, "what is read is what was written");
@@ -175,6 +198,49 @@ fn a_step_without_a_finite_loss_is_not_taken() {
     assert!(text.contains("layer 1, Linear(784, 200)"), "{text}");
 }
 
+/// Clipping refuses gradients that are not finite, and the search finds the layer where they come from.
+#[test]
+fn gradients_that_are_not_finite_are_traced() {
+    let data = digits(Split::Train, 40);
+    let weight = Some(vec![f32::MAX / 4.0; 10]);
+    let loss = LossOptions { weight, ..Loss::CrossEntropy.into() };
+    for batch in [1, 8] {
+        let mut network = Network::new(nets::mnist_mlp(), 1).unwrap();
+        // The same outputs, but a large way back.
+        network.tensor_mut("3.weight").unwrap().fill(1e-3);
+        network.tensor_mut("4.weight").unwrap().iter_mut().for_each(|w| *w *= 1e3);
+        let mut trainer = Trainer::new(Context::serial(), network, loss.clone(), SGD);
+        trainer.set_clip_grad_norm(Some(1.0));
+        let mut training = Training::new(trainer, &data, None, options(1, batch)).unwrap();
+        let before = training.network().weights();
+        let error = training.step().unwrap_err();
+        assert!(matches!(error, Error::NonFiniteGradient { .. }), "{error}");
+        assert_eq!((training.position(), training.network().weights()), ((0, 0), before));
+        let diagnosis = training.diagnose().unwrap().unwrap();
+        assert_eq!((diagnosis.epoch, diagnosis.step), (1, 1));
+        let text = diagnosis.to_string();
+        assert!(text.contains("values are not finite: gradient by "), "{text}");
+    }
+}
+
+/// The search computes with the options of the loss.
+#[test]
+fn weights_that_lead_out_of_the_range_are_traced() {
+    let data = digits(Split::Train, 40);
+    let network = Network::new(nets::mnist_mlp(), 1).unwrap();
+    let weight = Some(vec![f32::MAX; 10]);
+    let loss = LossOptions { weight, reduction: Reduction::Sum, ..Loss::CrossEntropy.into() };
+    let trainer = Trainer::new(Context::serial(), network, loss, SGD);
+    let mut training = Training::new(trainer, &data, None, options(1, 8)).unwrap();
+    assert!(matches!(training.step(), Err(Error::NonFiniteLoss { .. })));
+    let text = training.diagnose().unwrap().unwrap().to_string();
+    assert!(
+        text.starts_with("step 1 of epoch 1 (learning rate 0.1) was the first: 1 of 1 values"),
+        "{text}"
+    );
+    assert!(text.contains("not finite: loss"), "{text}");
+}
+
 #[test]
 fn what_does_not_fit_is_refused() {
     let (data, more) = (digits(Split::Train, 40), digits(Split::Train, 41));
@@ -206,6 +272,11 @@ fn what_does_not_fit_is_refused() {
             other => panic!("{other}"),
         }
     }
+    let mut clipped = trainer(SGD);
+    clipped.set_clip_grad_norm(Some(2.0));
+    let error = Training::resume(clipped, &data, None, options(2, 8), &saved).unwrap_err();
+    let message = "the checkpoint is of a training with gradients clipped to any norm, not 2";
+    assert_eq!(error.to_string(), message);
     // One pixel differs.
     let mut images = data.images().to_vec();
     images[100] ^= 1;
@@ -301,6 +372,17 @@ fn options_without_meaning_are_refused_before_the_first_step() {
         let error = refused(TrainOptions { augmentation, ..options(1, 8) });
         assert!(error.starts_with("augmentation: "), "{error}");
     }
+
+    let network = || Network::new(nets::mnist_cnn(), 1).unwrap();
+    let loss = LossOptions { weight: Some(vec![1.0; 9]), ..Loss::CrossEntropy.into() };
+    let trainer = Trainer::new(Context::serial(), network(), loss, SGD);
+    let error = Training::new(trainer, &data, None, options(1, 8)).unwrap_err().to_string();
+    let message = "cross_entropy_probabilities: weight must have 10 elements, found 9";
+    assert_eq!(error, message);
+    let mut trainer = Trainer::new(Context::serial(), network(), Loss::Bce, SGD);
+    trainer.set_clip_grad_norm(Some(-1.0));
+    let error = Training::new(trainer, &data, None, options(1, 8)).unwrap_err().to_string();
+    assert_eq!(error, "clip_factor: max_norm must be at least 0, found -1");
 
     // 33 items in batches of 8 leave one for the last.
     let layers = r#"{"input": [1, 28, 28], "layers": [

@@ -13,15 +13,15 @@ pub(super) fn prepare(cx: Context, rule: Rule, len: usize) -> Call {
             steps += 1;
             let state = AdamState {
                 parameters,
-                gradient: Gradient::Dense(&gradient),
+                gradient: Gradient::dense(&gradient),
                 first_moment: &mut first,
                 second_moment: &mut second,
             };
             adam_step(&cx, &AdamOptions::default(), steps, state).expect("lengths fit");
         }
         Rule::Sgd => {
-            let options = SgdOptions { lr: 1e-3, momentum: 0.9 };
-            sgd_step(&cx, &options, parameters, Gradient::Dense(&gradient), &mut first)
+            let options = SgdOptions { momentum: 0.9, ..SgdOptions::default() };
+            sgd_step(&cx, &options, parameters, Gradient::dense(&gradient), &mut first)
                 .expect("lengths fit");
         }
     };

@@ -1,8 +1,8 @@
 //! A recipe as flags, for all commands that train.
 
 use super::{
-    AugmentationChanges, Changes, DataChanges, OptimizerChanges, OptimizerKind, Preset,
-    StopChanges, values,
+    AugmentationChanges, Changes, DataChanges, LossChanges, OptimizerChanges, OptimizerKind,
+    Preset, StopChanges, values,
 };
 use crate::args::{Statistics, at_least_one};
 use anyhow::Result;
@@ -42,6 +42,18 @@ pub(crate) struct RecipeArguments {
     #[arg(long, value_name = "SHARE", value_parser = values::share)]
     pub(crate) momentum: Option<f64>,
 
+    /// Let momentum of sgd look ahead
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) nesterov: Option<bool>,
+
+    /// How strongly the parameters are pulled towards 0 [default: 0, adamw 0.01]
+    #[arg(long, value_name = "NUMBER", value_parser = values::decay)]
+    pub(crate) weight_decay: Option<f64>,
+
+    /// Scale the gradients of a step down to this norm if theirs is larger
+    #[arg(long, value_name = "NORM", value_parser = values::rate)]
+    pub(crate) clip_grad_norm: Option<f64>,
+
     /// How the learning rate changes; its numbers can be set in a configuration [default: constant]
     #[arg(long, value_enum, value_name = "NAME")]
     pub(crate) schedule: Option<ScheduleName>,
@@ -49,6 +61,11 @@ pub(crate) struct RecipeArguments {
     /// What is minimised [default: bce]
     #[arg(long, value_enum, value_name = "NAME")]
     pub(crate) loss: Option<LossName>,
+
+    /// Spread this share of the targets of cross-entropy over all classes; their weights can be set in a
+    /// configuration [default: 0]
+    #[arg(long, value_name = "SHARE", value_parser = values::smoothing)]
+    pub(crate) label_smoothing: Option<f64>,
 
     /// Seed of the initial weights and of all that is random [default: 0]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
@@ -100,6 +117,8 @@ pub(crate) enum LossName {
     BceWithLogits,
     /// Mean squared error
     Mse,
+    /// Mean absolute error
+    L1,
     /// Cross-entropy of logits
     CrossEntropy,
 }
@@ -124,6 +143,7 @@ impl LossName {
             LossName::Bce => Loss::Bce,
             LossName::BceWithLogits => Loss::BceWithLogits,
             LossName::Mse => Loss::Mse,
+            LossName::L1 => Loss::L1,
             LossName::CrossEntropy => Loss::CrossEntropy,
         }
     }
@@ -138,7 +158,12 @@ impl RecipeArguments {
             seed: self.seed,
             epochs: self.epochs,
             batch_size: self.batch_size,
-            loss: self.loss.map(LossName::loss),
+            clip_grad_norm: self.clip_grad_norm,
+            loss: LossChanges {
+                r#type: self.loss.map(LossName::loss),
+                label_smoothing: self.label_smoothing,
+                ..LossChanges::default()
+            },
             statistics: self.statistics.map(Into::into),
             data: DataChanges { path: self.data.clone(), shuffle: self.shuffle, validation: None },
             optimizer: OptimizerChanges {
@@ -147,6 +172,8 @@ impl RecipeArguments {
                 betas: None,
                 eps: None,
                 momentum: self.momentum,
+                nesterov: self.nesterov,
+                weight_decay: self.weight_decay,
             },
             schedule: self.schedule.map(ScheduleName::schedule),
             augmentation: AugmentationChanges { shift: self.shift, rotate: self.rotate },

@@ -1,10 +1,11 @@
 //! What a configuration file, or flags, say of a recipe. The rest stays as it is.
 
+use super::loss::LossChanges;
 use super::optimizer::OptimizerChanges;
 use super::{Preset, values};
 use crate::text_file::read_text;
 use anyhow::{Context, Result};
-use loupe_model::{Loss, NetworkSpec, Normalization, Schedule};
+use loupe_model::{NetworkSpec, Normalization, Schedule};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -21,7 +22,9 @@ pub(crate) struct Changes {
     pub(crate) seed: Option<u64>,
     pub(crate) epochs: Option<usize>,
     pub(crate) batch_size: Option<NonZeroUsize>,
-    pub(crate) loss: Option<Loss>,
+    #[serde(deserialize_with = "values::some_norm")]
+    pub(crate) clip_grad_norm: Option<f64>,
+    pub(crate) loss: LossChanges,
     pub(crate) statistics: Option<Normalization>,
     pub(crate) data: DataChanges,
     pub(crate) optimizer: OptimizerChanges,

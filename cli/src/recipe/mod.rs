@@ -2,20 +2,25 @@
 
 mod arguments;
 mod changes;
+mod loss;
 mod optimizer;
 mod toml;
 mod values;
 
-pub(crate) use self::toml::loss_name;
 pub(crate) use arguments::RecipeArguments;
 pub(crate) use changes::{AugmentationChanges, Changes, DataChanges, NetworkChoice, StopChanges};
+pub(crate) use loss::LossChanges;
 pub(crate) use optimizer::{Optimizer, OptimizerChanges, OptimizerKind};
 pub(crate) use values::{patience, seconds, share};
 
 use crate::model::Model;
 use anyhow::{Context, Result, bail};
+use loupe_engine::Context as EngineContext;
+use loupe_engine::optim::SgdOptions;
 use loupe_model::data::Order;
-use loupe_model::{Augmentation, Loss, Normalization, Schedule, TrainOptions};
+use loupe_model::{
+    Augmentation, LossOptions, Network, Normalization, Schedule, TrainOptions, Trainer,
+};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
@@ -26,7 +31,9 @@ pub(crate) struct Recipe {
     pub(crate) seed: u64,
     pub(crate) epochs: usize,
     pub(crate) batch_size: NonZeroUsize,
-    pub(crate) loss: Loss,
+    pub(crate) loss: LossOptions,
+    /// The norm that gradients are scaled down to.
+    pub(crate) clip_grad_norm: Option<f64>,
     /// Whose score says which epoch is the best; see [`Recipe::judged_by`].
     pub(crate) statistics: Option<Normalization>,
     pub(crate) data: PathBuf,
@@ -62,7 +69,8 @@ impl Default for Recipe {
             seed: 0,
             epochs,
             batch_size,
-            loss: Loss::Bce,
+            loss: LossOptions::default(),
+            clip_grad_norm: None,
             statistics: None,
             data: PathBuf::from("data/mnist"),
             shuffle: false,
@@ -102,12 +110,13 @@ impl Recipe {
     }
 
     fn apply(&mut self, changes: Changes) -> Result<()> {
-        let Changes { data, augmentation, stop, optimizer, .. } = changes;
+        let Changes { data, augmentation, stop, optimizer, loss, .. } = changes;
         set(&mut self.network, changes.network);
         set(&mut self.seed, changes.seed);
         set(&mut self.epochs, changes.epochs);
         set(&mut self.batch_size, changes.batch_size);
-        set(&mut self.loss, changes.loss);
+        self.loss = loss::changed(&self.loss, loss)?;
+        self.clip_grad_norm = changes.clip_grad_norm.or(self.clip_grad_norm);
         self.statistics = changes.statistics.or(self.statistics);
         set(&mut self.schedule, changes.schedule);
         set(&mut self.data, data.path);
@@ -134,6 +143,9 @@ impl Recipe {
             bail!(
                 "schedule: the learning rate comes to {rate:e}, which a 32-bit float does not hold"
             );
+        }
+        if let Optimizer::Sgd(SgdOptions { nesterov: true, momentum: 0.0, .. }) = self.optimizer {
+            bail!("optimizer.nesterov: Nesterov's momentum needs a momentum above 0");
         }
         if self.patience.is_some() && self.validation == 0.0 {
             bail!(
@@ -163,6 +175,13 @@ impl Recipe {
         }
     }
 
+    /// The network, made ready to be trained by this recipe.
+    pub(crate) fn trainer(&self, cx: EngineContext, network: Network) -> Trainer {
+        let mut trainer = Trainer::new(cx, network, self.loss.clone(), self.optimizer.options());
+        trainer.set_clip_grad_norm(self.clip_grad_norm);
+        trainer
+    }
+
     /// The recipe as [`Training`](loupe_model::Training) takes it.
     pub(crate) fn options(&self) -> TrainOptions {
         TrainOptions {
@@ -189,6 +208,8 @@ fn set<T>(value: &mut T, change: Option<T>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use loupe_engine::optim::AdamWOptions;
+    use loupe_model::Loss;
 
     fn changes(text: &str) -> Changes {
         Changes::parse(text, "test").unwrap_or_else(|error| panic!("{error:#}"))
@@ -206,6 +227,9 @@ mod tests {
                 "seed = 18446744073709551615",
                 "network = \"a \\\"b\\\".toml\"\n[stop]\nmax_seconds = 0.5",
                 "[optimizer]\ntype = \"SGD\"\nlr = 0.1\nmomentum = 0.9\n[schedule]\ntype = \"OneCycleLR\"",
+                "clip_grad_norm = 0.5\nloss = \"L1Loss\"\n[optimizer]\ntype = \"AdamW\"\nweight_decay = 0.2",
+                "[loss]\ntype = \"CrossEntropyLoss\"\nreduction = \"sum\"\nlabel_smoothing = 0.1\nweight = [1, 0.1]",
+                "[optimizer]\ntype = \"SGD\"\nmomentum = 0.5\nnesterov = true\nweight_decay = 1e-4",
                 "[data]\nvalidation = 0.1\n[stop]\npatience = 4\n[augmentation]\nshift = 2\nrotate = 7.5",
             ] {
                 let recipe = resolved(Some(preset), change).unwrap();
@@ -222,12 +246,34 @@ mod tests {
     #[test]
     fn a_new_kind_of_optimiser_has_its_own_options() {
         let recipe = resolved(None, "[optimizer]\ntype = \"SGD\"\nlr = 0.1").unwrap();
-        assert_eq!(recipe.optimizer, Optimizer::Sgd { lr: 0.1, momentum: 0.0 });
+        assert_eq!(
+            recipe.optimizer,
+            Optimizer::Sgd(SgdOptions { lr: 0.1, ..SgdOptions::default() })
+        );
+        let adamw = resolved(None, "[optimizer]\ntype = \"AdamW\"\nlr = 0.1").unwrap();
+        let expected = AdamWOptions { lr: 0.1, ..AdamWOptions::default() };
+        assert_eq!(adamw.optimizer, Optimizer::AdamW(expected));
         let error = resolved(None, "[optimizer]\nmomentum = 0.1").unwrap_err().to_string();
         assert_eq!(error, "optimizer.momentum: Adam has no momentum");
+        let error = resolved(None, "[optimizer]\nnesterov = true").unwrap_err().to_string();
+        assert_eq!(error, "optimizer.nesterov: Adam has no nesterov");
         let error =
             resolved(None, "[optimizer]\ntype = \"SGD\"\neps = 0.1").unwrap_err().to_string();
         assert_eq!(error, "optimizer.eps: SGD has no eps");
+    }
+
+    #[test]
+    fn a_new_loss_has_its_own_options() {
+        let text = "[loss]\ntype = \"CrossEntropyLoss\"\nlabel_smoothing = 0.1";
+        let mut recipe = resolved(None, text).unwrap();
+        recipe.apply(changes("loss = \"CrossEntropyLoss\"")).unwrap();
+        assert_eq!(recipe.loss.label_smoothing, 0.1);
+        recipe.apply(changes("loss = \"L1Loss\"")).unwrap();
+        assert_eq!(recipe.loss, Loss::L1.into());
+        for (name, value) in [("label_smoothing", "0.1"), ("weight", "[1.0]")] {
+            let error = resolved(None, &format!("loss.{name} = {value}")).unwrap_err().to_string();
+            assert_eq!(error, format!("loss.{name}: BCELoss has no {name}"));
+        }
     }
 
     #[test]
@@ -237,6 +283,9 @@ mod tests {
         let text = "[schedule]\ntype = \"OneCycleLR\"\npct_start = 2";
         let error = resolved(None, text).unwrap_err().to_string();
         assert_eq!(error, "schedule.pct_start: expected a number from 0 to 1, found 2");
+        let text = "[optimizer]\ntype = \"SGD\"\nnesterov = true";
+        let error = resolved(None, text).unwrap_err().to_string();
+        assert_eq!(error, "optimizer.nesterov: Nesterov's momentum needs a momentum above 0");
     }
 
     /// The message names the key or the value, and the line.
@@ -251,6 +300,13 @@ mod tests {
             ("[optimizer]\ntype = \"Adagrad\"", ["line 2", "Adagrad"]),
             ("[optimizer]\nbetas = [0.9, 1.0]", ["line 2", "less than 1"]),
             ("loss = \"NLLLoss\"", ["line 1", "NLLLoss"]),
+            ("loss = 3", ["line 1", "a name, or a table"]),
+            ("[loss]\nlabel_smoothing = 1.5", ["line 2", "from 0 to 1"]),
+            ("[loss]\nweights = [1.0]", ["line 2", "unknown field `weights`"]),
+            ("[loss]\nweight = [1.0, -1.0]", ["line 2", "at least 0, found -1"]),
+            ("[loss]\nreduction = \"none\"", ["line 2", "none"]),
+            ("clip_grad_norm = 0", ["line 1", "above 0"]),
+            ("[optimizer]\nweight_decay = -1", ["line 2", "weight_decay"]),
             ("[schedule]\ntype = \"StepLR\"", ["line 1", "step_size"]),
             ("[augmentation]\nshift = -1", ["line 2", "from 0 to 10000"]),
             ("[stop]\nmax_seconds = 0", ["line 2", "above 0"]),

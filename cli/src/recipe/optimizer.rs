@@ -2,15 +2,16 @@
 
 use super::values;
 use anyhow::{Result, bail};
-use loupe_engine::optim::{AdamOptions, SgdOptions};
+use loupe_engine::optim::{AdamOptions, AdamWOptions, SgdOptions};
 use loupe_model::OptimizerOptions;
 use serde::Deserialize;
 
 /// An optimiser with its options.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Optimizer {
-    Adam { lr: f64, betas: [f64; 2], eps: f64 },
-    Sgd { lr: f64, momentum: f64 },
+    Adam(AdamOptions),
+    AdamW(AdamWOptions),
+    Sgd(SgdOptions),
 }
 
 /// Which optimiser
@@ -18,6 +19,9 @@ pub(crate) enum Optimizer {
 pub(crate) enum OptimizerKind {
     /// PyTorch's Adam
     Adam,
+    /// PyTorch's AdamW: weight decay beside the gradient
+    #[value(name = "adamw")]
+    AdamW,
     /// PyTorch's SGD, with momentum
     #[serde(rename = "SGD")]
     Sgd,
@@ -35,6 +39,9 @@ pub(crate) struct OptimizerChanges {
     pub(crate) eps: Option<f64>,
     #[serde(deserialize_with = "values::some_share")]
     pub(crate) momentum: Option<f64>,
+    pub(crate) nesterov: Option<bool>,
+    #[serde(deserialize_with = "values::some_decay")]
+    pub(crate) weight_decay: Option<f64>,
 }
 
 impl Default for Optimizer {
@@ -47,17 +54,18 @@ impl Default for Optimizer {
 impl Optimizer {
     /// With PyTorch's defaults.
     fn of(kind: OptimizerKind) -> Optimizer {
-        let AdamOptions { lr, betas, eps } = AdamOptions::default();
         match kind {
-            OptimizerKind::Adam => Optimizer::Adam { lr, betas, eps },
-            OptimizerKind::Sgd => Optimizer::Sgd { lr, momentum: 0.0 },
+            OptimizerKind::Adam => Optimizer::Adam(AdamOptions::default()),
+            OptimizerKind::AdamW => Optimizer::AdamW(AdamWOptions::default()),
+            OptimizerKind::Sgd => Optimizer::Sgd(SgdOptions::default()),
         }
     }
 
     fn kind(self) -> OptimizerKind {
         match self {
-            Optimizer::Adam { .. } => OptimizerKind::Adam,
-            Optimizer::Sgd { .. } => OptimizerKind::Sgd,
+            Optimizer::Adam(_) => OptimizerKind::Adam,
+            Optimizer::AdamW(_) => OptimizerKind::AdamW,
+            Optimizer::Sgd(_) => OptimizerKind::Sgd,
         }
     }
 
@@ -65,36 +73,41 @@ impl Optimizer {
     pub(super) fn changed(self, changes: OptimizerChanges) -> Result<Optimizer> {
         let kind = changes.r#type.unwrap_or(self.kind());
         let mut optimizer = if kind == self.kind() { self } else { Optimizer::of(kind) };
-        match &mut optimizer {
-            Optimizer::Adam { lr, betas, eps } => {
-                if changes.momentum.is_some() {
-                    bail!("optimizer.momentum: Adam has no momentum");
-                }
-                super::set(lr, changes.lr);
+        let (of_adam, of_sgd) = (
+            [("betas", changes.betas.is_some()), ("eps", changes.eps.is_some())],
+            [("momentum", changes.momentum.is_some()), ("nesterov", changes.nesterov.is_some())],
+        );
+        let (name, others) = match kind {
+            OptimizerKind::Adam => ("Adam", of_sgd),
+            OptimizerKind::AdamW => ("AdamW", of_sgd),
+            OptimizerKind::Sgd => ("SGD", of_adam),
+        };
+        if let Some((option, _)) = others.into_iter().find(|(_, given)| *given) {
+            bail!("optimizer.{option}: {name} has no {option}");
+        }
+        let (lr, weight_decay) = match &mut optimizer {
+            Optimizer::Adam(AdamOptions { lr, betas, eps, weight_decay })
+            | Optimizer::AdamW(AdamWOptions { lr, betas, eps, weight_decay }) => {
                 super::set(betas, changes.betas);
                 super::set(eps, changes.eps);
+                (lr, weight_decay)
             }
-            Optimizer::Sgd { lr, momentum } => {
-                for (name, given) in
-                    [("betas", changes.betas.is_some()), ("eps", changes.eps.is_some())]
-                {
-                    if given {
-                        bail!("optimizer.{name}: SGD has no {name}");
-                    }
-                }
-                super::set(lr, changes.lr);
+            Optimizer::Sgd(SgdOptions { lr, momentum, weight_decay, nesterov }) => {
                 super::set(momentum, changes.momentum);
+                super::set(nesterov, changes.nesterov);
+                (lr, weight_decay)
             }
-        }
+        };
+        super::set(lr, changes.lr);
+        super::set(weight_decay, changes.weight_decay);
         Ok(optimizer)
     }
 
     pub(crate) fn options(self) -> OptimizerOptions {
         match self {
-            Optimizer::Adam { lr, betas, eps } => {
-                OptimizerOptions::Adam(AdamOptions { lr, betas, eps })
-            }
-            Optimizer::Sgd { lr, momentum } => OptimizerOptions::Sgd(SgdOptions { lr, momentum }),
+            Optimizer::Adam(options) => OptimizerOptions::Adam(options),
+            Optimizer::AdamW(options) => OptimizerOptions::AdamW(options),
+            Optimizer::Sgd(options) => OptimizerOptions::Sgd(options),
         }
     }
 }

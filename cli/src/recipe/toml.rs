@@ -1,7 +1,8 @@
 //! A recipe as a configuration file.
 
 use super::{NetworkChoice, Optimizer, Recipe};
-use loupe_model::{Loss, NetworkSpec, Normalization};
+use loupe_engine::optim::{AdamOptions, AdamWOptions, SgdOptions};
+use loupe_model::{Loss, LossOptions, NetworkSpec, Normalization, Reduction};
 use serde::Serialize;
 use std::fmt::Write;
 
@@ -29,11 +30,17 @@ impl Recipe {
         writeln!(out, "seed = {}", self.seed)?;
         writeln!(out, "epochs = {}", self.epochs)?;
         writeln!(out, "batch_size = {}", self.batch_size)?;
-        writeln!(
-            out,
-            "loss = \"{}\"  # BCELoss, BCEWithLogitsLoss, MSELoss or CrossEntropyLoss",
-            loss_name(self.loss)
-        )?;
+        match self.clip_grad_norm {
+            Some(norm) => {
+                writeln!(
+                    out,
+                    "clip_grad_norm = {norm:?}  # gradients are scaled down to this norm"
+                )?;
+            }
+            None => {
+                writeln!(out, "# clip_grad_norm = 1.0  # gradients are scaled down to this norm")?
+            }
+        }
         let statistics = match self.judged_by() {
             Normalization::BatchStatistics => "batch",
             Normalization::RunningStatistics => "running",
@@ -52,15 +59,51 @@ impl Recipe {
             self.validation
         )?;
 
+        let LossOptions { function, reduction, label_smoothing, weight } = &self.loss;
+        writeln!(out, "\n[loss]")?;
+        writeln!(
+            out,
+            "type = \"{function}\"  # BCELoss, BCEWithLogitsLoss, MSELoss, L1Loss or CrossEntropyLoss"
+        )?;
+        let reduction = match reduction {
+            Reduction::Mean => "mean",
+            Reduction::Sum => "sum",
+        };
+        writeln!(out, "reduction = \"{reduction}\"  # mean or sum")?;
+        if *function == Loss::CrossEntropy {
+            writeln!(
+                out,
+                "label_smoothing = {label_smoothing:?}  # share of the targets that is spread over all classes"
+            )?;
+            match weight {
+                Some(weight) => writeln!(out, "weight = {weight:?}  # how much each class counts")?,
+                None => writeln!(out, "# weight = [1.0, 1.0]  # how much each class counts")?,
+            }
+        }
+
         writeln!(out, "\n[optimizer]")?;
         match self.optimizer {
-            Optimizer::Adam { lr, betas, eps } => {
-                writeln!(out, "type = \"Adam\"  # or SGD, with lr and momentum")?;
+            Optimizer::Adam(AdamOptions { lr, betas, eps, weight_decay }) => {
+                writeln!(
+                    out,
+                    "type = \"Adam\"  # or AdamW, with the same keys, or SGD, with lr, momentum, nesterov and weight_decay"
+                )?;
                 writeln!(out, "lr = {lr:?}\nbetas = {betas:?}\neps = {eps:?}")?;
+                writeln!(out, "weight_decay = {weight_decay:?}")?;
             }
-            Optimizer::Sgd { lr, momentum } => {
-                writeln!(out, "type = \"SGD\"  # or Adam, with lr, betas and eps")?;
-                writeln!(out, "lr = {lr:?}\nmomentum = {momentum:?}")?;
+            Optimizer::AdamW(AdamWOptions { lr, betas, eps, weight_decay }) => {
+                writeln!(
+                    out,
+                    "type = \"AdamW\"  # or Adam, with the same keys, or SGD, with lr, momentum, nesterov and weight_decay"
+                )?;
+                writeln!(out, "lr = {lr:?}\nbetas = {betas:?}\neps = {eps:?}")?;
+                writeln!(out, "weight_decay = {weight_decay:?}")?;
+            }
+            Optimizer::Sgd(SgdOptions { lr, momentum, weight_decay, nesterov }) => {
+                let others = "or Adam or AdamW, with lr, betas, eps and weight_decay";
+                writeln!(out, "type = \"SGD\"  # {others}")?;
+                writeln!(out, "lr = {lr:?}\nmomentum = {momentum:?}\nnesterov = {nesterov}")?;
+                writeln!(out, "weight_decay = {weight_decay:?}")?;
             }
         }
 
@@ -94,17 +137,6 @@ impl Recipe {
             write!(out, "\n{table}")?;
         }
         Ok(())
-    }
-}
-
-/// PyTorch's name.
-pub(crate) fn loss_name(loss: Loss) -> &'static str {
-    match loss {
-        Loss::Bce => "BCELoss",
-        Loss::BceWithLogits => "BCEWithLogitsLoss",
-        Loss::Mse => "MSELoss",
-        Loss::CrossEntropy => "CrossEntropyLoss",
-        _ => unreachable!("a loss that this program knows"),
     }
 }
 

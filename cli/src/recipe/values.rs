@@ -15,6 +15,15 @@ fn check_rate(value: f64) -> Checked<f64> {
     usable.then_some(value).ok_or("expected a number above 0 that a 32-bit float holds")
 }
 
+fn check_smoothing(value: f64) -> Checked<f64> {
+    (0.0..=1.0).contains(&value).then_some(value).ok_or("expected a number from 0 to 1")
+}
+
+fn check_decay(value: f64) -> Checked<f64> {
+    let usable = value == 0.0 || check_rate(value).is_ok();
+    usable.then_some(value).ok_or("expected 0 or a number above it that a 32-bit float holds")
+}
+
 fn check_pixels(value: f64) -> Checked<f32> {
     let usable = (0.0..=1e4).contains(&value);
     usable.then_some(value as f32).ok_or("expected a number of pixels from 0 to 10000")
@@ -43,6 +52,16 @@ pub(crate) fn share(text: &str) -> Checked<f64> {
 /// A learning rate.
 pub(crate) fn rate(text: &str) -> Checked<f64> {
     check_rate(number(text).map_err(|_| "expected a number above 0")?)
+}
+
+/// A share of the targets.
+pub(crate) fn smoothing(text: &str) -> Checked<f64> {
+    check_smoothing(number(text)?)
+}
+
+/// A weight decay.
+pub(crate) fn decay(text: &str) -> Checked<f64> {
+    check_decay(number(text)?)
 }
 
 /// A length in a picture.
@@ -85,6 +104,32 @@ pub(super) fn some_eps<'de, D: Deserializer<'de>>(d: D) -> Result<Option<f64>, D
     some(d, check_rate)
 }
 
+pub(super) fn some_norm<'de, D: Deserializer<'de>>(d: D) -> Result<Option<f64>, D::Error> {
+    some(d, check_rate)
+}
+
+pub(super) fn some_decay<'de, D: Deserializer<'de>>(d: D) -> Result<Option<f64>, D::Error> {
+    some(d, check_decay)
+}
+
+pub(super) fn some_smoothing<'de, D: Deserializer<'de>>(d: D) -> Result<Option<f64>, D::Error> {
+    some(d, check_smoothing)
+}
+
+pub(super) fn some_class_weights<'de, D>(d: D) -> Result<Option<Vec<f32>>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    let weights = Vec::<f32>::deserialize(d)?;
+    match weights.iter().find(|weight| !weight.is_finite() || **weight < 0.0) {
+        Some(weight) => {
+            let message = format!("expected numbers of at least 0, found {weight}");
+            Err(D::Error::custom(message))
+        }
+        None => Ok(Some(weights)),
+    }
+}
+
 pub(super) fn some_pixels<'de, D: Deserializer<'de>>(d: D) -> Result<Option<f32>, D::Error> {
     some(d, check_pixels)
 }
@@ -120,6 +165,8 @@ mod tests {
         for text in ["1", "-0.1", "nan", "half"] {
             assert!(share(text).is_err(), "{text}");
         }
+        assert_eq!((smoothing("1"), decay("0"), decay("1e-4")), (Ok(1.0), Ok(0.0), Ok(1e-4)));
+        assert!(smoothing("1.1").is_err() && decay("-1").is_err() && decay("nan").is_err());
         assert_eq!((pixels("2"), angle("7.5"), seconds("0.5")), (Ok(2.0), Ok(7.5), Ok(0.5)));
         assert!(pixels("-1").is_err() && angle("181").is_err() && seconds("0").is_err());
     }

@@ -63,13 +63,16 @@ pub(super) struct AxisOptions {
     pub(super) stride: usize,
     pub(super) padding: usize,
     pub(super) dilation: usize,
+    /// Outputs at the end that are not computed; fewer than there are.
+    pub(super) left_out: usize,
 }
 
 impl AxisOptions {
-    /// The number of outputs: `⌊(size + 2 · padding − dilation · (kernel − 1) − 1) / stride⌋ + 1`.
+    /// The number of outputs: `⌊(size + 2 · padding − dilation · (kernel − 1) − 1) / stride⌋ + 1`, without
+    /// those that are left out.
     pub(super) fn outputs(self) -> usize {
         let extent = self.dilation * (self.kernel - 1) + 1;
-        (self.size + 2 * self.padding - extent) / self.stride + 1
+        (self.size + 2 * self.padding - extent) / self.stride + 1 - self.left_out
     }
 
     /// Outputs looking at inputs.
@@ -165,9 +168,17 @@ mod tests {
         sizes
             .flat_map(move |sizes| steps.clone().map(move |steps| (sizes, steps)))
             .flat_map(|((size, kernel), (stride, dilation))| {
-                (0..4).map(move |padding| AxisOptions { size, kernel, stride, padding, dilation })
+                (0..4).map(move |padding| AxisOptions {
+                    size,
+                    kernel,
+                    stride,
+                    padding,
+                    dilation,
+                    left_out: 0,
+                })
             })
             .filter(|o| o.dilation * (o.kernel - 1) < o.size + 2 * o.padding)
+            .flat_map(|o| (0..o.outputs().min(3)).map(move |n| AxisOptions { left_out: n, ..o }))
     }
 
     /// All (output, kernel, input) that meet, by the definition.

@@ -47,8 +47,12 @@ impl Kernel for Band<'_> {
             // the task each part is dropped before the next one is asked for.
             unsafe { out.part(channel + begin * width..channel + end * width) }
         };
+        let bias = match sums.bias {
+            [] => &[],
+            bias => &bias[group * rows..][..rows],
+        };
         if !view.is_complete() {
-            (0..rows).for_each(|row| part(row).fill(0.0));
+            (0..rows).for_each(|row| part(row).fill(bias.get(row).copied().unwrap_or(0.0)));
         }
         for (g, grid) in view.grids.iter().enumerate() {
             let band_rows = view.planes.band_rows(band, grid.rows.count);
@@ -59,12 +63,11 @@ impl Kernel for Band<'_> {
             let positions = (band_rows.len() - 1) * pitch + grid.cols.count;
             let positions = positions.next_multiple_of(LANES);
             let results = &mut scratch[..rows * positions];
-            let bias = sums.bias;
             Correlate {
                 a: &weights[g * sums.groups + group],
                 planes,
                 offsets: &grid.offsets,
-                bias: if bias.is_empty() { bias } else { &bias[group * rows..][..rows] },
+                bias,
                 negative_slope: sums.negative_slope,
                 out: &mut *results,
             }

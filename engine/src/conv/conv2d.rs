@@ -177,9 +177,31 @@ pub fn conv2d_backward_input(
     expect_len(OP, "the weight", geometry.weight_len(), weight.len())?;
     expect_len(OP, "dx", geometry.batch_len("dx", batch, geometry.input_len())?, dx.len())?;
 
+    backward_input(cx, geometry, Conv2dParameters { weight, bias: None }, dy, dx);
+    Ok(())
+}
+
+/// [`conv2d_backward_input`] of slices whose lengths have been checked, plus a bias `[C]`. Pixels that meet
+/// no kernel element are the bias alone.
+pub(super) fn backward_input(
+    cx: &Context,
+    geometry: &Conv2d,
+    parameters: Conv2dParameters<'_>,
+    dy: &[f32],
+    dx: &mut [f32],
+) {
+    let Conv2dParameters { weight, bias } = parameters;
+    let bias = bias.unwrap_or(&[]);
     let (inputs, outputs) = (geometry.group_inputs(), geometry.group_outputs());
     let (groups, kernel) = (geometry.options().groups, geometry.options().kernel_size);
     let view = &geometry.backward;
+    if view.grids.is_empty() {
+        let [height, width] = view.target_size;
+        for (n, plane) in dx.chunks_exact_mut(height * width).enumerate() {
+            plane.fill(bias.get(n % (groups * inputs)).copied().unwrap_or(0.0));
+        }
+        return;
+    }
     if let Some(pixels) = geometry.pointwise() {
         let weights = |group: usize| Dense {
             data: &weight[group * outputs * inputs..],
@@ -194,11 +216,10 @@ pub fn conv2d_backward_input(
             lanes: inputs,
             pixels,
             images: dy,
-            bias: &[],
+            bias,
             negative_slope: 1.0,
         };
-        product.run(cx, weights, dx, None);
-        return Ok(());
+        return product.run(cx, weights, dx, None);
     }
     if let Some(channels) = &view.channels {
         let kernel = geometry.kernel_len();
@@ -209,21 +230,18 @@ pub fn conv2d_backward_input(
             groups,
             images: dy,
             weights,
-            bias: &[],
+            bias,
             negative_slope: 1.0,
         };
-        sums.run(cx, dx, None);
-        return Ok(());
+        return sums.run(cx, dx, None);
     }
     let weights = |n: usize| {
         let (grid, group) = (&view.grids[n / groups], n % groups);
         let weight = &weight[group * outputs * inputs * kernel[0] * kernel[1]..];
         GridWeights { weight, outputs, inputs, kernel, grid }
     };
-    let sums =
-        Correlation { view, groups, rows: inputs, images: dy, bias: &[], negative_slope: 1.0 };
+    let sums = Correlation { view, groups, rows: inputs, images: dy, bias, negative_slope: 1.0 };
     sums.run(cx, weights, dx, None);
-    Ok(())
 }
 
 /// Weights `[O, C, Kh, Kw]` of one group as the operand A of the gradient by the input: lanes are input
@@ -280,6 +298,7 @@ pub(super) struct Correlation<'a> {
     pub(super) images: &'a [f32],
     /// One for each row of each group, or none.
     pub(super) bias: &'a [f32],
+    /// 1 if there are results that belong to no position: they are the bias alone.
     pub(super) negative_slope: f32,
 }
 
@@ -295,9 +314,6 @@ impl Correlation<'_> {
         moments: Option<[&mut [f32]; 2]>,
     ) {
         let view = self.view;
-        if view.grids.is_empty() {
-            return out.fill(0.0);
-        }
         let image_len = view.planes.image_len();
         let plane = view.target_size[0] * view.target_size[1];
         let bands = view.planes.bands;

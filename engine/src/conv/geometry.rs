@@ -45,7 +45,7 @@ impl Conv2dOptions {
 
 /// No size, step or padding along an axis may exceed this. All arithmetic on positions then fits an
 /// `isize` of 32 bits, and the tables of an axis stay small.
-const LONGEST: usize = 1 << 20;
+pub(super) const LONGEST: usize = 1 << 20;
 
 /// Phases (see [`AxisOptions::backward`]) of rows and columns, which each have tables of their own.
 const MOST_PHASES: usize = 1 << 16;
@@ -131,34 +131,29 @@ impl Conv2d {
     /// than the padded image; [`Error::Overflow`] if a tensor would not fit the address space, or the
     /// padding makes an image enormous.
     pub fn new(options: Conv2dOptions, input_size: [usize; 2]) -> Result<Conv2d, Error> {
+        Conv2d::without_last(options, input_size, [0, 0])
+    }
+
+    /// The same without so many rows and columns at the end of the output, which must be fewer than it
+    /// has.
+    pub(super) fn without_last(
+        options: Conv2dOptions,
+        input_size: [usize; 2],
+        left_out: [usize; 2],
+    ) -> Result<Conv2d, Error> {
         let o = &options;
-        for (what, value) in [
-            ("the number of input channels", o.in_channels),
-            ("the number of output channels", o.out_channels),
-            ("the number of groups", o.groups),
-        ] {
-            if value == 0 {
-                return Err(invalid(what, "at least 1", value));
-            }
-        }
-        for (what, channels) in [
-            ("the number of input channels", o.in_channels),
-            ("the number of output channels", o.out_channels),
-        ] {
-            if !channels.is_multiple_of(o.groups) {
-                let found = format!("{channels} for {} groups", o.groups);
-                return Err(invalid(what, "divisible by the number of groups", found));
-            }
-        }
+        check_channels([o.in_channels, o.out_channels], o.groups)?;
         let axes = [0, 1].map(|axis| AxisOptions {
             size: input_size[axis],
             kernel: o.kernel_size[axis],
             stride: o.stride[axis],
             padding: o.padding[axis],
             dilation: o.dilation[axis],
+            left_out: left_out[axis],
         });
         for axis in axes {
             check_axis(axis)?;
+            check_extent(axis)?;
         }
         let output_size = axes.map(AxisOptions::outputs);
         let [ho, wo] = output_size;
@@ -232,7 +227,10 @@ impl Conv2d {
     /// Pixels of an image, if a kernel of one element sees each of them and they are whole vectors.
     pub(super) fn pointwise(&self) -> Option<usize> {
         let o = &self.options;
-        let all = o.kernel_size == [1, 1] && o.stride == [1, 1] && o.padding == [0, 0];
+        let all = o.kernel_size == [1, 1]
+            && o.stride == [1, 1]
+            && o.padding == [0, 0]
+            && self.output_size == self.input_size;
         let pixels = self.input_size[0] * self.input_size[1];
         (all && pixels.is_multiple_of(LANES)).then_some(pixels)
     }
@@ -269,7 +267,26 @@ impl Conv2d {
     }
 }
 
-fn check_axis(axis: AxisOptions) -> Result<(), Error> {
+/// Checks input and output channels.
+pub(super) fn check_channels(channels: [usize; 2], groups: usize) -> Result<(), Error> {
+    let names = ["the number of input channels", "the number of output channels"];
+    let numbers = names.into_iter().zip(channels);
+    for (what, value) in numbers.clone().chain([("the number of groups", groups)]) {
+        if value == 0 {
+            return Err(invalid(what, "at least 1", value));
+        }
+    }
+    for (what, channels) in numbers {
+        if !channels.is_multiple_of(groups) {
+            let found = format!("{channels} for {groups} groups");
+            return Err(invalid(what, "divisible by the number of groups", found));
+        }
+    }
+    Ok(())
+}
+
+/// Checks each number by itself.
+pub(super) fn check_axis(axis: AxisOptions) -> Result<(), Error> {
     for (what, value, least) in [
         ("an image size", axis.size, 1),
         ("a kernel size", axis.kernel, 1),
@@ -284,6 +301,11 @@ fn check_axis(axis: AxisOptions) -> Result<(), Error> {
             return Err(invalid(what, "at most 2^20", value));
         }
     }
+    Ok(())
+}
+
+/// Checks that the kernel fits into the padded image.
+fn check_extent(axis: AxisOptions) -> Result<(), Error> {
     // At most 2⁴⁰: beyond what a usize of 32 bits holds.
     let extent = (axis.kernel - 1).checked_mul(axis.dilation).and_then(|n| n.checked_add(1));
     let padded = axis.size + 2 * axis.padding;
@@ -299,12 +321,12 @@ fn check_axis(axis: AxisOptions) -> Result<(), Error> {
     }
 }
 
-fn invalid(what: &'static str, expected: &'static str, found: impl ToString) -> Error {
+pub(super) fn invalid(what: &'static str, expected: &'static str, found: impl ToString) -> Error {
     Error::Invalid { op: OP, what, expected, found: found.to_string() }
 }
 
 /// The product of the factors, if a slice of so many floats can exist.
-fn product(what: &'static str, factors: &[usize]) -> Result<usize, Error> {
+pub(super) fn product(what: &'static str, factors: &[usize]) -> Result<usize, Error> {
     let bytes = factors.iter().try_fold(size_of::<f32>(), |n, &f| n.checked_mul(f));
     match bytes {
         Some(bytes) if isize::try_from(bytes).is_ok() => Ok(bytes / size_of::<f32>()),

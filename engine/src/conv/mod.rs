@@ -20,6 +20,7 @@ mod interleaved;
 mod kernel;
 mod planes;
 mod then;
+mod transpose;
 
 pub use blocked::{BlockedConv2d, BlockedInput, block, unblock};
 pub use conv2d::{
@@ -30,3 +31,7 @@ pub use geometry::{Conv2d, Conv2dOptions};
 pub use im2col::{col2im, im2col};
 pub use interleaved::{InterleavedConv2d, deinterleave, interleave};
 pub use then::Then;
+pub use transpose::{
+    ConvTranspose2d, ConvTranspose2dOptions, conv_transpose2d, conv_transpose2d_backward_input,
+    conv_transpose2d_backward_weight,
+};

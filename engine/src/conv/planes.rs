@@ -206,7 +206,9 @@ mod tests {
     fn offsets_lead_to_the_pixels_of_the_patch() {
         let image: Vec<f32> = (0..2 * 9 * 7).map(|i| i as f32 + 1.0).collect();
         for (stride, padding, dilation) in [(1, 0, 1), (2, 1, 1), (2, 0, 2), (3, 3, 1), (1, 2, 3)] {
-            let axis = |size, kernel| AxisOptions { size, kernel, stride, padding, dilation };
+            let left_out = 0;
+            let axis =
+                |size, kernel| AxisOptions { size, kernel, stride, padding, dilation, left_out };
             let options = [axis(9, 3), axis(7, 2)];
             let [(row_axis, rows), (col_axis, cols)] = options.map(AxisOptions::forward);
             let planes = Planes::new([row_axis, col_axis], 2, rows.count).unwrap();

@@ -1,17 +1,39 @@
 //! Losses: value and gradient in one pass.
 //!
-//! Every loss is a mean: over elements, or over rows for the cross-entropies. The gradient by the
-//! prediction is written where a slice for it is given, and overwrites it. Sums are taken in `f32` in
-//! blocks of a fixed size, and the blocks' sums are added in order in `f64`.
+//! Every loss is a sum over elements, or over rows for the cross-entropies, that is divided by a
+//! *divisor* ([`Reduction`]). The gradient by the prediction is written where a slice for it is given, and
+//! overwrites it. Sums are taken in `f32` in blocks of a fixed size, and the blocks' sums are added in order
+//! in `f64`.
 
 mod cross_entropy;
 mod pointwise;
+mod rows;
 
-pub use cross_entropy::{cross_entropy, cross_entropy_probabilities};
-pub use pointwise::{bce, bce_with_logits, mse};
+pub use cross_entropy::{CrossEntropyOptions, cross_entropy, cross_entropy_probabilities};
+pub use pointwise::{bce, bce_with_logits, l1, mse};
 
 use crate::buffer::with_scratch;
 use crate::{Context, Error};
+
+/// How the losses of all elements or rows become one number: PyTorch's `reduction`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reduction {
+    /// Their mean; the divisor is their number.
+    #[default]
+    Mean,
+    /// Their sum; the divisor is 1.
+    Sum,
+}
+
+impl Reduction {
+    /// What the sum of `count` losses is divided by.
+    fn divisor(self, count: usize) -> f64 {
+        match self {
+            Reduction::Mean => count as f64,
+            Reduction::Sum => 1.0,
+        }
+    }
+}
 
 /// Elements of a block. Each of the 16 lanes adds 256 of them.
 const BLOCK: usize = 4096;

@@ -1,14 +1,14 @@
 //! Losses that compare element with element.
 
-use super::{BLOCK, invalid, sum_blocks};
+use super::{BLOCK, Reduction, invalid, sum_blocks};
 use crate::error::expect_len;
 use crate::simd::{Kernel, Simd, exp, fold, ln, ln_1p, sigmoid, update_fold};
 use crate::{Context, Error};
 
-/// Binary cross-entropy of probabilities p: the mean of −t · ln p − (1 − t) · ln(1 − p).
+/// Binary cross-entropy of probabilities p: the mean or sum of −t · ln p − (1 − t) · ln(1 − p).
 ///
 /// Both logarithms are clamped to −100 or above. The gradient is (p − t) / max(p (1 − p), 1e-12) /
-/// count and knows nothing of that clamp. Source: PyTorch, `BCELoss`.
+/// divisor and knows nothing of that clamp. Source: PyTorch, `BCELoss`.
 ///
 /// A NaN among the inputs makes the loss NaN.
 ///
@@ -17,11 +17,12 @@ use crate::{Context, Error};
 /// prediction lies outside [0, 1]. In the last case the gradient holds unspecified numbers.
 pub fn bce(
     cx: &Context,
+    reduction: Reduction,
     prediction: &[f32],
     target: &[f32],
     gradient: Option<&mut [f32]>,
 ) -> Result<f32, Error> {
-    let loss = mean(cx, Bce, prediction, target, gradient)?;
+    let loss = reduce(cx, Bce, reduction, prediction, target, gradient)?;
     // Outside [0, 1] one of the logarithms is NaN and makes the loss NaN, so a loss that is a number
     // proves that all predictions are valid.
     if loss.is_nan()
@@ -33,8 +34,8 @@ pub fn bce(
     Ok(loss)
 }
 
-/// Binary cross-entropy of p = 1 / (1 + e⁻ˣ) for logits x, in a form that cannot overflow: the mean
-/// of max(x, 0) − x t + ln(1 + e^−|x|). The gradient is (p − t) / count.
+/// Binary cross-entropy of p = 1 / (1 + e⁻ˣ) for logits x, in a form that cannot overflow: the mean or
+/// sum of max(x, 0) − x t + ln(1 + e^−|x|). The gradient is (p − t) / divisor.
 ///
 /// Source: PyTorch, `BCEWithLogitsLoss`. A NaN among the inputs makes the loss NaN.
 ///
@@ -42,14 +43,15 @@ pub fn bce(
 /// [`Error::Length`] if the lengths differ; [`Error::Invalid`] if there are no elements.
 pub fn bce_with_logits(
     cx: &Context,
+    reduction: Reduction,
     prediction: &[f32],
     target: &[f32],
     gradient: Option<&mut [f32]>,
 ) -> Result<f32, Error> {
-    mean(cx, BceWithLogits, prediction, target, gradient)
+    reduce(cx, BceWithLogits, reduction, prediction, target, gradient)
 }
 
-/// Mean squared error: the mean of (x − t)². The gradient is 2 (x − t) / count.
+/// Squared error: the mean or sum of (x − t)². The gradient is 2 (x − t) / divisor.
 ///
 /// Source: PyTorch, `MSELoss`. A NaN among the inputs makes the loss NaN.
 ///
@@ -57,11 +59,29 @@ pub fn bce_with_logits(
 /// [`Error::Length`] if the lengths differ; [`Error::Invalid`] if there are no elements.
 pub fn mse(
     cx: &Context,
+    reduction: Reduction,
     prediction: &[f32],
     target: &[f32],
     gradient: Option<&mut [f32]>,
 ) -> Result<f32, Error> {
-    mean(cx, Mse, prediction, target, gradient)
+    reduce(cx, Mse, reduction, prediction, target, gradient)
+}
+
+/// Absolute error: the mean or sum of |x − t|. The gradient is sign(x − t) / divisor, and 0 where x = t.
+///
+/// Source: PyTorch, `L1Loss`. A NaN among the inputs makes the loss NaN; as there, the gradient by such an
+/// element is 0.
+///
+/// # Errors
+/// [`Error::Length`] if the lengths differ; [`Error::Invalid`] if there are no elements.
+pub fn l1(
+    cx: &Context,
+    reduction: Reduction,
+    prediction: &[f32],
+    target: &[f32],
+    gradient: Option<&mut [f32]>,
+) -> Result<f32, Error> {
+    reduce(cx, L1, reduction, prediction, target, gradient)
 }
 
 /// A loss of one element.
@@ -75,9 +95,10 @@ trait Pointwise: Copy + Sync {
     fn apply<S: Simd>(self, simd: S, x: S::Vector, t: S::Vector) -> (S::Vector, S::Vector);
 }
 
-fn mean<L: Pointwise>(
+fn reduce<L: Pointwise>(
     cx: &Context,
     loss: L,
+    reduction: Reduction,
     prediction: &[f32],
     target: &[f32],
     gradient: Option<&mut [f32]>,
@@ -90,7 +111,8 @@ fn mean<L: Pointwise>(
     if len == 0 {
         return Err(invalid(L::OP, "prediction", "at least one element", "none".into()));
     }
-    let scale = 1.0 / len as f32;
+    let divisor = reduction.divisor(len);
+    let scale = (1.0 / divisor) as f32;
     let gradient = gradient.map(|gradient| (gradient, BLOCK));
     let work = len.saturating_mul(L::WORK);
     let sum = sum_blocks(cx, len.div_ceil(BLOCK), work, gradient, |block, gradient| {
@@ -99,7 +121,7 @@ fn mean<L: Pointwise>(
         let (prediction, target) = (&prediction[elements.clone()], &target[elements]);
         cx.isa().run(Block { loss, prediction, target, gradient, scale })
     });
-    Ok((sum / len as f64) as f32)
+    Ok((sum / divisor) as f32)
 }
 
 /// One block: the sum of its losses, and `scale` times its derivatives.
@@ -193,5 +215,21 @@ impl Pointwise for Mse {
     fn apply<S: Simd>(self, simd: S, x: S::Vector, t: S::Vector) -> (S::Vector, S::Vector) {
         let difference = simd.sub(x, t);
         (simd.mul(difference, difference), simd.add(difference, difference))
+    }
+}
+
+#[derive(Clone, Copy)]
+struct L1;
+
+impl Pointwise for L1 {
+    const OP: &'static str = "l1";
+    const WORK: usize = 5;
+
+    #[inline(always)]
+    fn apply<S: Simd>(self, simd: S, x: S::Vector, t: S::Vector) -> (S::Vector, S::Vector) {
+        let difference = simd.sub(x, t);
+        let [one, zero] = [simd.splat(1.0), simd.zero()];
+        let negative = simd.select(simd.gt(zero, difference), simd.splat(-1.0), zero);
+        (simd.abs(difference), simd.select(simd.gt(difference, zero), one, negative))
     }
 }

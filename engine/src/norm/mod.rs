@@ -1,7 +1,11 @@
 //! Normalisation, forward and backward.
 
 pub mod batch;
+mod columns;
+pub mod group;
 pub mod layer;
+mod rows;
+mod run;
 
 use crate::simd::SumRows;
 use crate::{Context, Error};

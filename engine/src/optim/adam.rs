@@ -1,7 +1,7 @@
-//! Adam.
+//! Adam and AdamW.
 
 use super::gradient::{Gradient, update_by};
-use super::{CHUNK, expect_not_negative, flush, invalid};
+use super::{CHUNK, decayed, expect_not_negative, flush, invalid};
 use crate::error::expect_len;
 use crate::simd::{Kernel, Simd};
 use crate::{Context, Error};
@@ -17,15 +17,36 @@ pub struct AdamOptions {
     pub betas: [f64; 2],
     /// Added to the denominator. With 0, a parameter whose second moment is 0 is divided by 0.
     pub eps: f64,
+    /// This times the parameters is added to the gradient.
+    pub weight_decay: f64,
 }
 
 impl Default for AdamOptions {
     fn default() -> AdamOptions {
-        AdamOptions { lr: 1e-3, betas: [0.9, 0.999], eps: 1e-8 }
+        AdamOptions { lr: 1e-3, betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0 }
     }
 }
 
-/// What [`adam_step`] works on.
+/// Settings of [`adamw_step`]. The default is PyTorch's.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamWOptions {
+    /// Learning rate.
+    pub lr: f64,
+    /// β₁ and β₂, as in [`AdamOptions`].
+    pub betas: [f64; 2],
+    /// Added to the denominator, as in [`AdamOptions`].
+    pub eps: f64,
+    /// A step shrinks the parameters by the share lr · weight_decay of them.
+    pub weight_decay: f64,
+}
+
+impl Default for AdamWOptions {
+    fn default() -> AdamWOptions {
+        AdamWOptions { lr: 1e-3, betas: [0.9, 0.999], eps: 1e-8, weight_decay: 1e-2 }
+    }
+}
+
+/// What [`adam_step`] and [`adamw_step`] work on.
 #[derive(Debug)]
 pub struct AdamState<'a> {
     /// θ
@@ -40,6 +61,7 @@ pub struct AdamState<'a> {
 
 /// One step of Adam; `step` counts from 1:
 ///
+/// g ← g + weight_decay · θ,
 /// m ← m + (1 − β₁)(g − m), v ← β₂ v + (1 − β₂) g²,
 /// θ ← θ − lr / (1 − β₁ᵗ) · m / (√v / √(1 − β₂ᵗ) + eps), with t = `step`.
 ///
@@ -49,30 +71,70 @@ pub struct AdamState<'a> {
 /// # Errors
 /// [`Error::Length`] if the slices differ in length, [`Error::Overflow`] if the gradient's length is
 /// beyond a `usize`; [`Error::Invalid`] if `step` is 0, a beta lies
-/// outside [0, 1), or lr or eps is negative or beyond what f32 can hold. Then nothing has changed.
+/// outside [0, 1), or lr, eps or weight_decay is negative or beyond what f32 can hold. Then nothing has
+/// changed.
 pub fn adam_step(
     cx: &Context,
     options: &AdamOptions,
     step: u64,
     state: AdamState<'_>,
 ) -> Result<(), Error> {
-    const OP: &str = "adam_step";
+    take_step(cx, "adam_step", options, 1.0, step, state)
+}
+
+/// One step of AdamW; `step` counts from 1: θ ← (1 − lr · weight_decay) · θ, then a step of
+/// [Adam](adam_step) whose gradient knows nothing of that.
+///
+/// Sources: I. Loshchilov and F. Hutter, "Decoupled Weight Decay Regularization", 2019; `torch.optim.AdamW`.
+///
+/// # Errors
+/// As [`adam_step`].
+pub fn adamw_step(
+    cx: &Context,
+    options: &AdamWOptions,
+    step: u64,
+    state: AdamState<'_>,
+) -> Result<(), Error> {
+    const OP: &str = "adamw_step";
+    let AdamWOptions { lr, betas, eps, weight_decay } = *options;
+    expect_not_negative(OP, "weight_decay", weight_decay)?;
+    let kept = 1.0 - lr * weight_decay;
+    let adam = AdamOptions { lr, betas, eps, weight_decay: 0.0 };
+    take_step(cx, OP, &adam, kept, step, state)
+}
+
+/// A step of Adam on `kept` times the parameters.
+fn take_step(
+    cx: &Context,
+    op: &'static str,
+    options: &AdamOptions,
+    kept: f64,
+    step: u64,
+    state: AdamState<'_>,
+) -> Result<(), Error> {
     let AdamState { parameters, gradient, first_moment, second_moment } = state;
     let len = parameters.len();
-    expect_len(OP, "gradient", len, gradient.len(OP)?)?;
-    expect_len(OP, "first_moment", len, first_moment.len())?;
-    expect_len(OP, "second_moment", len, second_moment.len())?;
-    let AdamOptions { lr, betas, eps } = *options;
-    expect_not_negative(OP, "lr", lr)?;
-    expect_not_negative(OP, "eps", eps)?;
+    expect_len(op, "gradient", len, gradient.len(op)?)?;
+    expect_len(op, "first_moment", len, first_moment.len())?;
+    expect_len(op, "second_moment", len, second_moment.len())?;
+    let AdamOptions { lr, betas, eps, weight_decay } = *options;
+    expect_not_negative(op, "lr", lr)?;
+    expect_not_negative(op, "eps", eps)?;
+    expect_not_negative(op, "weight_decay", weight_decay)?;
+    if !(kept as f32).is_finite() {
+        let expected = "such that lr times it is within the range of f32";
+        return Err(invalid(op, "weight_decay", expected, format!("a product of {}", 1.0 - kept)));
+    }
     if !betas.iter().all(|beta| (0.0..1.0).contains(beta)) {
-        return Err(invalid(OP, "betas", "at least 0 and below 1", format!("{betas:?}")));
+        return Err(invalid(op, "betas", "at least 0 and below 1", format!("{betas:?}")));
     }
     if step == 0 {
-        return Err(invalid(OP, "step", "at least 1", "0".into()));
+        return Err(invalid(op, "step", "at least 1", "0".into()));
     }
     let [correction1, correction2] = betas.map(|beta| 1.0 - beta.powf(step as f64));
     let factors = AdamFactors {
+        decay: weight_decay as f32,
+        kept_parameter: kept as f32,
         gradient_share: (1.0 - betas[0]) as f32,
         kept: betas[1] as f32,
         square_share: (1.0 - betas[1]) as f32,
@@ -91,6 +153,10 @@ pub fn adam_step(
 
 #[derive(Clone, Copy)]
 struct AdamFactors {
+    /// Of the parameter, added to the gradient.
+    decay: f32,
+    /// 1, or 1 − lr · weight_decay of AdamW.
+    kept_parameter: f32,
     /// 1 − β₁
     gradient_share: f32,
     /// β₂
@@ -126,6 +192,8 @@ impl Kernel for Adam<'_> {
             self.state,
             #[inline(always)]
             |g, [parameter, m, v]| {
+                let g = decayed(simd, g, f.decay, parameter);
+                let parameter = simd.mul(parameter, simd.splat(f.kept_parameter));
                 let m = simd.mul_add(simd.sub(g, m), simd.splat(f.gradient_share), m);
                 let square = simd.mul(simd.mul(simd.splat(f.square_share), g), g);
                 let v = simd.mul_add(simd.splat(f.kept), v, square);

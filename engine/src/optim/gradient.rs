@@ -3,28 +3,53 @@
 use crate::Error;
 use crate::simd::{Simd, update};
 
-/// The gradient of a step.
+/// The gradient of a step: one number for each parameter, in memory or as factors, and a number that all of
+/// them are multiplied by.
 #[derive(Clone, Copy, Debug)]
-pub enum Gradient<'a> {
-    /// One number for each parameter.
-    Dense(&'a [f32]),
-    /// That of a weight `[out, in]` of a fully connected layer by a single input: dy · xᵀ, with the bits that
-    /// [`linear_backward_weight`](crate::linear::linear_backward_weight) gives it. It is never in memory:
-    /// for a large weight, to write and read it takes a good part of the time that the step takes.
-    Outer {
-        /// The gradient by the layer's output, `[out]`.
-        dy: &'a [f32],
-        /// The layer's input, `[in]`.
-        x: &'a [f32],
-    },
+pub struct Gradient<'a> {
+    values: Values<'a>,
+    scale: f32,
 }
 
-impl Gradient<'_> {
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Values<'a> {
+    Dense(&'a [f32]),
+    Outer { dy: &'a [f32], x: &'a [f32] },
+}
+
+impl<'a> Gradient<'a> {
+    /// One number for each parameter.
+    pub fn dense(gradient: &'a [f32]) -> Gradient<'a> {
+        Gradient { values: Values::Dense(gradient), scale: 1.0 }
+    }
+
+    /// That of a weight `[out, in]` of a fully connected layer by a single input: dy · xᵀ, with the bits that
+    /// [`linear_backward_weight`](crate::linear::linear_backward_weight) gives it, for the gradient dy `[out]`
+    /// by the layer's output and its input x `[in]`. It is never in memory: for a large weight, to write and
+    /// read it takes a good part of the time that the step takes.
+    pub fn outer(dy: &'a [f32], x: &'a [f32]) -> Gradient<'a> {
+        Gradient { values: Values::Outer { dy, x }, scale: 1.0 }
+    }
+
+    /// `factor` times this gradient. The step multiplies while it reads; 1 changes no bit.
+    pub fn scaled(self, factor: f32) -> Gradient<'a> {
+        Gradient { scale: self.scale * factor, ..self }
+    }
+
+    /// Without the scale.
+    pub(super) fn values(&self) -> Values<'a> {
+        self.values
+    }
+
+    pub(super) fn scale(&self) -> f32 {
+        self.scale
+    }
+
     /// The number of parameters.
     pub(super) fn len(&self, op: &'static str) -> Result<usize, Error> {
-        match self {
-            Gradient::Dense(gradient) => Ok(gradient.len()),
-            Gradient::Outer { dy, x } => {
+        match self.values {
+            Values::Dense(gradient) => Ok(gradient.len()),
+            Values::Outer { dy, x } => {
                 dy.len().checked_mul(x.len()).ok_or(Error::Overflow { op, what: "gradient" })
             }
         }
@@ -33,7 +58,7 @@ impl Gradient<'_> {
 
 impl<'a> From<&'a [f32]> for Gradient<'a> {
     fn from(gradient: &'a [f32]) -> Gradient<'a> {
-        Gradient::Dense(gradient)
+        Gradient::dense(gradient)
     }
 }
 
@@ -51,15 +76,16 @@ pub(super) fn update_by<S: Simd, const O: usize>(
     f: impl Fn(S::Vector, [S::Vector; O]) -> [S::Vector; O],
 ) {
     let len = state[0].len();
-    match gradient {
-        Gradient::Dense(gradient) => update(
+    let scale = simd.splat(gradient.scale);
+    match gradient.values {
+        Values::Dense(gradient) => update(
             simd,
             [&gradient[start..][..len]],
             state,
             #[inline(always)]
-            |[g], state| f(g, state),
+            |[g], state| f(simd.mul(g, scale), state),
         ),
-        Gradient::Outer { dy, x } => {
+        Values::Outer { dy, x } => {
             let mut at = start;
             while at < start + len {
                 // The rest of a row of the weight, or the part of it that the state holds.
@@ -75,7 +101,7 @@ pub(super) fn update_by<S: Simd, const O: usize>(
                     part,
                     // The sum of a single product, begun at 0 as all sums are: -0 becomes 0.
                     #[inline(always)]
-                    |[x], state| f(simd.mul_add(dy, x, simd.zero()), state),
+                    |[x], state| f(simd.mul(simd.mul_add(dy, x, simd.zero()), scale), state),
                 );
                 at += columns;
             }

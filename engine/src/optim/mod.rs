@@ -5,10 +5,12 @@
 //! would decay into denormal numbers, with which CPUs calculate many times slower.
 
 mod adam;
+mod clip;
 mod gradient;
 mod sgd;
 
-pub use adam::{AdamOptions, AdamState, adam_step};
+pub use adam::{AdamOptions, AdamState, AdamWOptions, adam_step, adamw_step};
+pub use clip::{clip_factor, gradient_norm};
 pub use gradient::Gradient;
 pub use sgd::{SgdOptions, sgd_step};
 
@@ -23,6 +25,12 @@ const CHUNK: usize = 1 << 13;
 fn flush<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
     let denormal = simd.gt(simd.splat(f32::MIN_POSITIVE), simd.abs(x));
     simd.select(denormal, simd.zero(), x)
+}
+
+/// g + decay · θ: the gradient with an L2 penalty. Without decay no bit of g changes, whatever θ is.
+#[inline(always)]
+fn decayed<S: Simd>(simd: S, g: S::Vector, decay: f32, parameter: S::Vector) -> S::Vector {
+    if decay == 0.0 { g } else { simd.mul_add(parameter, simd.splat(decay), g) }
 }
 
 fn expect_not_negative(op: &'static str, what: &'static str, value: f64) -> Result<(), Error> {

@@ -1,5 +1,9 @@
 //! Losses, each reduced to its mean, with the gradient by the prediction.
 
+mod cross_entropy;
+
+pub use cross_entropy::{CrossEntropy, cross_entropy};
+
 /// A loss and what it compares the prediction to.
 #[derive(Clone, Copy, Debug)]
 pub enum Loss<'a> {
@@ -9,6 +13,8 @@ pub enum Loss<'a> {
     BceWithLogits(&'a [f64]),
     /// Mean squared error; one target per prediction.
     Mse(&'a [f64]),
+    /// Mean absolute error; one target per prediction.
+    L1(&'a [f64]),
     /// Cross-entropy of logits `[N, C]`; the right class of each of the N rows.
     CrossEntropy(&'a [usize]),
 }
@@ -22,6 +28,15 @@ pub struct LossGradient {
     pub gradient: Vec<f64>,
 }
 
+impl LossGradient {
+    /// The loss and its gradient times `factor`: the number of elements or rows makes a sum of a mean.
+    pub fn times(mut self, factor: f64) -> LossGradient {
+        self.value *= factor;
+        self.gradient.iter_mut().for_each(|g| *g *= factor);
+        self
+    }
+}
+
 impl Loss<'_> {
     /// The loss of `prediction`.
     ///
@@ -33,6 +48,7 @@ impl Loss<'_> {
             Self::Bce(target) => bce(prediction, target),
             Self::BceWithLogits(target) => bce_with_logits(prediction, target),
             Self::Mse(target) => mse(prediction, target),
+            Self::L1(target) => l1(prediction, target),
             Self::CrossEntropy(target) => cross_entropy(prediction, target),
         }
     }
@@ -79,36 +95,16 @@ pub fn mse(prediction: &[f64], target: &[f64]) -> LossGradient {
     mean_over_elements(prediction, target, |x, t| ((x - t).powi(2), 2.0 * (x - t)))
 }
 
-/// Cross-entropy of the softmax: the mean over N rows of ln Σⱼ exp(xⱼ) − x\[target\], for logits
-/// x `[N, C]` and one class below C per row. Its gradient is (softmax(x) − onehot(target)) / N.
+/// Mean absolute error: the mean of |x − t|. Its gradient is sign(x − t) / count, 0 where x = t.
 ///
 /// # Panics
 ///
-/// If there are no rows, if `logits` does not divide into them, or if a class is C or more.
-pub fn cross_entropy(logits: &[f64], targets: &[usize]) -> LossGradient {
-    let rows = targets.len();
-    assert!(rows > 0, "a mean needs at least one row");
-    assert!(
-        !logits.is_empty() && logits.len().is_multiple_of(rows),
-        "{} logits do not make {rows} rows",
-        logits.len()
-    );
-    let classes = logits.len() / rows;
-    let mut loss = LossGradient { value: 0.0, gradient: Vec::with_capacity(logits.len()) };
-    for (row, &target) in logits.chunks(classes).zip(targets) {
-        assert!(target < classes, "class {target} of {classes}");
-        // Softmax does not change when a constant is taken from every logit; with the largest
-        // taken, no exponential exceeds 1.
-        let largest = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let sum: f64 = row.iter().map(|x| (x - largest).exp()).sum();
-        loss.value += (sum.ln() + largest - row[target]) / rows as f64;
-        for class in 0..classes {
-            let softmax = (row[class] - largest).exp() / sum;
-            let one_hot = if class == target { 1.0 } else { 0.0 };
-            loss.gradient.push((softmax - one_hot) / rows as f64);
-        }
-    }
-    loss
+/// If the lengths differ or if there are no elements.
+pub fn l1(prediction: &[f64], target: &[f64]) -> LossGradient {
+    mean_over_elements(prediction, target, |x, t| {
+        let sign = if x == t { 0.0 } else { (x - t).signum() };
+        ((x - t).abs(), sign)
+    })
 }
 
 /// The mean of a loss over elements, from its value and derivative at one element.
@@ -194,27 +190,11 @@ mod tests {
     }
 
     #[test]
-    fn cross_entropy_by_hand() {
-        let ln3 = 3.0_f64.ln();
-        let loss = cross_entropy(&[0.0, ln3, 7.0, 7.0], &[1, 0]);
-        assert_near(loss.value, ((4.0_f64 / 3.0).ln() + 2.0_f64.ln()) / 2.0);
-        for (actual, expected) in loss.gradient.iter().zip([0.125, -0.125, -0.25, 0.25]) {
-            assert_near(*actual, expected);
-        }
-    }
-
-    #[test]
-    fn cross_entropy_does_not_see_a_common_offset() {
-        let small = cross_entropy(&[1.0, 2.0, 3.0], &[0]);
-        let large = cross_entropy(&[1001.0, 1002.0, 1003.0], &[0]);
-        assert!((small.value - large.value).abs() < 1e-12);
-        assert_eq!(small.gradient, large.gradient);
-    }
-
-    #[test]
-    #[should_panic(expected = "class 3 of 3")]
-    fn cross_entropy_without_such_a_class_panics() {
-        cross_entropy(&[1.0, 2.0, 3.0], &[3]);
+    fn l1_by_hand() {
+        let loss = l1(&[1.0, -2.0, 4.0], &[3.0, -5.0, 4.0]);
+        assert_near(loss.value, 5.0 / 3.0);
+        assert_eq!(loss.gradient, [-1.0 / 3.0, 1.0 / 3.0, 0.0]);
+        assert_near(loss.times(3.0).value, 5.0);
     }
 
     #[test]
@@ -227,6 +207,7 @@ mod tests {
             (Loss::Bce(&target), &probability),
             (Loss::BceWithLogits(&target), &real),
             (Loss::Mse(&target), &real),
+            (Loss::L1(&target), &real),
             (Loss::CrossEntropy(&[2, 0, 3]), &real),
             (Loss::CrossEntropy(&[11]), &real),
         ];

@@ -114,11 +114,12 @@ unsafe fn to_lanes<S: Simd, const Q: usize>(simd: S, t: ToLanes) {
     }
 }
 
-/// Undoes [`rows_to_lanes`]: `target[j · rows + i] = source[i · stride + j]` for `rows` rows and the first
-/// `columns` lanes. A row of the source holds whole vectors.
+/// Undoes [`rows_to_lanes`]: `target[j · pitch + i] = source[i · stride + j]` for `rows` rows and the first
+/// `columns` lanes. A row of the source holds whole vectors. What lies in the target between two rows,
+/// where the pitch is larger than `rows`, stays as it is.
 ///
 /// # Panics
-/// If the source ends before its last vector, or a length is not as said here.
+/// If the source ends before its last vector, the target before its last element, or `pitch` < `rows`.
 #[inline(always)]
 pub(crate) fn lanes_to_rows<S: Simd>(
     simd: S,
@@ -126,26 +127,42 @@ pub(crate) fn lanes_to_rows<S: Simd>(
     stride: usize,
     [rows, columns]: [usize; 2],
     target: &mut [f32],
+    pitch: usize,
 ) {
-    if rows < STEP {
-        return transpose(simd, source, stride, [rows, columns], target, rows);
+    if rows == 0 || columns == 0 {
+        return;
     }
     let vectors = columns.next_multiple_of(LANES);
     let end = (rows - 1).checked_mul(stride).and_then(|n| n.checked_add(vectors));
     assert!(end.is_some_and(|end| end <= source.len()), "a source of all rows");
-    assert!(columns.checked_mul(rows) == Some(target.len()), "a target of all columns");
+    let end = (columns - 1).checked_mul(pitch).and_then(|n| n.checked_add(rows));
+    let end = end.expect("a target of all columns");
+    assert!(end <= target.len(), "a target of all columns");
+    assert!(rows <= pitch, "a pitch of all rows");
+    if rows < STEP && pitch == rows {
+        return transpose(simd, source, stride, [rows, columns], &mut target[..end], rows);
+    }
+    if rows < STEP {
+        for (column, target) in target.chunks_mut(pitch).take(columns).enumerate() {
+            for (row, target) in target[..rows].iter_mut().enumerate() {
+                *target = source[row * stride + column];
+            }
+        }
+        return;
+    }
     for column in (0..columns).step_by(LANES) {
         let count = LANES.min(columns - column);
         // SAFETY: from `column` on, each of the source's rows, at least STEP, has a vector, as asserted for
-        // the last. The target has `count` rows from this one on, with an element for each row.
+        // the last. The target has `count` rows from this one on, a pitch apart, with an element for each
+        // row of the source, as asserted for the last.
         unsafe {
             let from = source.as_ptr().add(column);
-            let to = target.as_mut_ptr().add(column * rows);
+            let to = target.as_mut_ptr().add(column * pitch);
             match count.div_ceil(STEP) {
-                1 => from_lanes::<S, 1>(simd, from, stride, [rows, count], to),
-                2 => from_lanes::<S, 2>(simd, from, stride, [rows, count], to),
-                3 => from_lanes::<S, 3>(simd, from, stride, [rows, count], to),
-                _ => from_lanes::<S, 4>(simd, from, stride, [rows, count], to),
+                1 => from_lanes::<S, 1>(simd, from, stride, [rows, count], to, pitch),
+                2 => from_lanes::<S, 2>(simd, from, stride, [rows, count], to, pitch),
+                3 => from_lanes::<S, 3>(simd, from, stride, [rows, count], to, pitch),
+                _ => from_lanes::<S, 4>(simd, from, stride, [rows, count], to, pitch),
             }
         }
     }
@@ -155,7 +172,7 @@ pub(crate) fn lanes_to_rows<S: Simd>(
 ///
 /// # Safety
 /// `from` is valid for reading a vector in each row, at least [`STEP`]; `to` for writing `columns` rows of
-/// `rows` floats.
+/// `rows` floats, a pitch apart.
 #[inline(always)]
 unsafe fn from_lanes<S: Simd, const Q: usize>(
     simd: S,
@@ -163,6 +180,7 @@ unsafe fn from_lanes<S: Simd, const Q: usize>(
     stride: usize,
     [rows, columns]: [usize; 2],
     to: *mut f32,
+    pitch: usize,
 ) {
     for row in (0..rows).step_by(STEP) {
         // The last step may turn rows of the one before again.
@@ -178,7 +196,7 @@ unsafe fn from_lanes<S: Simd, const Q: usize>(
                 for j in 0..STEP {
                     let column = STEP * q + j;
                     if column < columns {
-                        simd.store_quarter(v[j], q, to.add(column * rows + row));
+                        simd.store_quarter(v[j], q, to.add(column * pitch + row));
                     }
                 }
             }
@@ -202,14 +220,14 @@ mod tests {
         }
     }
 
-    struct Lanes<'a>(&'a [f32], usize, [usize; 2], &'a mut [f32]);
+    struct Lanes<'a>(&'a [f32], usize, [usize; 2], &'a mut [f32], usize);
 
     impl Kernel for Lanes<'_> {
         type Output = ();
 
         #[inline(always)]
         fn run<S: Simd>(self, simd: S) {
-            lanes_to_rows(simd, self.0, self.1, self.2, self.3);
+            lanes_to_rows(simd, self.0, self.1, self.2, self.3, self.4);
         }
     }
 
@@ -232,11 +250,15 @@ mod tests {
                         if row < rows { source[first + row * stride + column] } else { 0.0 };
                     assert_eq!(x, expected, "{isa:?} {rows} × {columns}");
                 }
-                let mut back = vec![f32::NAN; rows * columns];
-                isa.run(Lanes(&lanes, width, [columns, rows], &mut back));
-                for (i, &x) in back.iter().enumerate() {
-                    let expected = source[i / columns * stride + i % columns];
-                    assert_eq!(x, expected, "{isa:?} {rows} × {columns}");
+                for pitch in [columns, columns + 3] {
+                    let mut back = vec![-1.0; (rows - 1) * pitch + columns];
+                    isa.run(Lanes(&lanes, width, [columns, rows], &mut back, pitch));
+                    for (i, &x) in back.iter().enumerate() {
+                        let (row, column) = (i / pitch, i % pitch);
+                        let is_gap = column >= columns;
+                        let expected = if is_gap { -1.0 } else { source[row * stride + column] };
+                        assert_eq!(x, expected, "{isa:?} {rows} × {columns}");
+                    }
                 }
             }
         }
@@ -247,15 +269,17 @@ mod tests {
         Isa::best().run(Rows(&source, 20, [2, 3, 17], &mut target, width));
     }
 
-    fn from_lanes_of(source: usize, target: usize) {
+    fn from_lanes_of(source: usize, rows: usize, target: usize, pitch: usize) {
         let (source, mut target) = (vec![0.0; source], vec![0.0; target]);
-        Isa::best().run(Lanes(&source, 16, [5, 3], &mut target));
+        Isa::best().run(Lanes(&source, 16, [rows, 3], &mut target, pitch));
     }
 
     #[test]
     fn lengths_that_fit_are_taken() {
         to_lanes_of(117, 2 * 17 * 16, 16);
-        from_lanes_of(80, 15);
+        from_lanes_of(80, 5, 15, 5);
+        from_lanes_of(80, 5, 19, 7);
+        from_lanes_of(32, 2, 6, 2);
     }
 
     #[test]
@@ -279,12 +303,18 @@ mod tests {
     #[test]
     #[should_panic(expected = "a source of all rows")]
     fn lanes_that_end_early_are_refused() {
-        from_lanes_of(79, 15);
+        from_lanes_of(79, 5, 15, 5);
     }
 
     #[test]
     #[should_panic(expected = "a target of all columns")]
     fn rows_that_end_early_are_refused() {
-        from_lanes_of(80, 14);
+        from_lanes_of(80, 5, 18, 7);
+    }
+
+    #[test]
+    #[should_panic(expected = "a pitch of all rows")]
+    fn rows_that_overlap_are_refused() {
+        from_lanes_of(80, 5, 15, 4);
     }
 }

@@ -116,6 +116,8 @@ pub(crate) trait Simd: Copy {
     fn abs(self, a: Self::Vector) -> Self::Vector;
     /// `a > b`, false for NaN.
     fn gt(self, a: Self::Vector, b: Self::Vector) -> Self::Mask;
+    /// `a = b`, false for NaN.
+    fn eq(self, a: Self::Vector, b: Self::Vector) -> Self::Mask;
     /// `if_true` where the mask is set, `if_false` elsewhere.
     fn select(
         self,

@@ -103,6 +103,11 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    fn eq(self, a: f32x16, b: f32x16) -> f32x16 {
+        a.simd_eq(b)
+    }
+
+    #[inline(always)]
     fn select(self, mask: f32x16, if_true: f32x16, if_false: f32x16) -> f32x16 {
         mask.bitselect(if_true, if_false)
     }

@@ -27,42 +27,86 @@ pub(crate) fn column_sums<S: Simd, const I: usize, const A: usize>(
         let end = rows.saturating_sub(1).checked_mul(stride).and_then(|n| n.checked_add(columns));
         assert!(rows == 0 || end.is_some_and(|end| end <= input.len()), "inputs of all rows");
     }
+    let inputs = inputs.map(|(input, stride)| (input.as_ptr(), stride));
     let targets = outputs.map(|output| output.as_mut_ptr());
-    for first in (0..columns).step_by(LANES) {
-        let width = LANES.min(columns - first);
-        let mut totals = [simd.zero(); A];
-        for block in (0..rows).step_by(BLOCK) {
-            let mut sums = [simd.zero(); A];
-            for row in block..rows.min(block + BLOCK) {
-                let x = inputs.map(|(input, stride)| {
-                    // SAFETY: row · stride + first + width ≤ (rows - 1) · stride + columns, which
-                    // lies within the input as asserted above.
-                    unsafe {
-                        let from = input.as_ptr().add(row * stride + first);
+    // Vectors side by side: their sums are chains of additions that do not wait for each other.
+    let wide = match A {
+        1 => 4,
+        2 => 2,
+        _ => 1,
+    };
+    let mut first = 0;
+    while first < columns {
+        let left = columns - first;
+        // SAFETY: first + the step's columns ≤ columns, which is the length of every output; and
+        // (rows - 1) · stride + columns lies within each input, as asserted above.
+        first += unsafe {
+            match wide {
+                4 if left >= 4 * LANES => {
+                    step::<S, I, A, 4>(simd, rows, inputs, targets, [first, LANES], &f)
+                }
+                2 if left >= 2 * LANES => {
+                    step::<S, I, A, 2>(simd, rows, inputs, targets, [first, LANES], &f)
+                }
+                _ => step::<S, I, A, 1>(simd, rows, inputs, targets, [first, LANES.min(left)], &f),
+            }
+        };
+    }
+}
+
+/// [`column_sums`] of V vectors from column `first` on, of which the first `width` lanes are used; all of
+/// them if there are several vectors. Returns the number of columns.
+///
+/// # Safety
+/// Each input is valid for reading, and each target for writing, of these columns; inputs in all rows.
+#[inline(always)]
+unsafe fn step<S: Simd, const I: usize, const A: usize, const V: usize>(
+    simd: S,
+    rows: usize,
+    inputs: [(*const f32, usize); I],
+    targets: [*mut f32; A],
+    [first, width]: [usize; 2],
+    f: &impl Fn([S::Vector; I]) -> [S::Vector; A],
+) -> usize {
+    let mut x = [simd.zero(); I];
+    let mut totals = [[simd.zero(); A]; V];
+    for block in (0..rows).step_by(BLOCK) {
+        let mut sums = [[simd.zero(); A]; V];
+        for row in block..rows.min(block + BLOCK) {
+            for v in 0..V {
+                for (n, (input, stride)) in inputs.into_iter().enumerate() {
+                    // SAFETY: the caller promises these columns of the row.
+                    x[n] = unsafe {
+                        let from = input.add(row * stride + first + v * LANES);
                         if width == LANES { simd.load(from) } else { simd.load_first(from, width) }
-                    }
-                });
+                    };
+                }
                 let terms = f(x);
                 for a in 0..A {
-                    sums[a] = simd.add(sums[a], terms[a]);
+                    sums[v][a] = simd.add(sums[v][a], terms[a]);
                 }
             }
+        }
+        for v in 0..V {
             for a in 0..A {
-                totals[a] = simd.add(totals[a], sums[a]);
+                totals[v][a] = simd.add(totals[v][a], sums[v][a]);
             }
         }
+    }
+    for v in 0..V {
         for a in 0..A {
-            // SAFETY: first + width ≤ columns, the length of every output.
+            // SAFETY: the caller promises these columns.
             unsafe {
-                let to = targets[a].add(first);
+                let to = targets[a].add(first + v * LANES);
                 if width == LANES {
-                    simd.store(totals[a], to);
+                    simd.store(totals[v][a], to);
                 } else {
-                    simd.store_first(totals[a], to, width);
+                    simd.store_first(totals[v][a], to, width);
                 }
             }
         }
     }
+    (V - 1) * LANES + width
 }
 
 /// [`column_sums`] of matrices themselves, whose rows begin `stride` floats apart.
@@ -113,10 +157,13 @@ mod tests {
             let weight: Vec<f32> = (0..columns).map(|c| c as f32).collect();
             let mut sums = vec![f32::NAN; columns];
             let mut weighted = sums.clone();
+            let mut alone = sums.clone();
+            column_sums(simd, rows, [(&x, stride)], [&mut alone], |x| x);
             let outputs = [&mut sums[..], &mut weighted[..]];
             column_sums(simd, rows, [(&x, stride), (&weight, 0)], outputs, |[x, w]| {
                 [x, simd.mul(x, w)]
             });
+            assert_eq!(alone, sums, "one output and two");
             [sums, weighted]
         }
     }
@@ -125,7 +172,7 @@ mod tests {
     fn sums_of_whole_numbers_are_exact() {
         for isa in Isa::available() {
             for rows in [0, 1, 2, 63, 64, 65, 200] {
-                for columns in [0, 1, 15, 16, 17, 40] {
+                for columns in [0, 1, 15, 16, 17, 40, 64, 150] {
                     let [sums, weighted] = isa.run(Case { rows, columns });
                     for c in 0..columns {
                         let expected: f32 =

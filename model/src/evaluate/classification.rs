@@ -5,7 +5,7 @@ use super::probabilities::probabilities;
 use super::{ConfusionMatrix, Score, largest};
 use crate::Error;
 use crate::data::Dataset;
-use crate::loss::Loss;
+use crate::loss::{Loss, LossOptions};
 use crate::network::Network;
 use crate::normalization::Normalization;
 use crate::spec::NetworkSpec;
@@ -98,9 +98,9 @@ impl Classification {
     /// The mean of `loss` over the items, each with a target of 1 for its class and 0 for all others.
     ///
     /// # Errors
-    /// As [`Loss::evaluate`].
+    /// As [`LossOptions::evaluate`].
     pub fn mean_loss(&self, cx: &Context, loss: Loss) -> Result<f64, Error> {
-        let classes = self.classes;
+        let (classes, loss) = (self.classes, LossOptions::from(loss));
         let mut targets = vec![0.0; LOSS_ROWS.min(self.labels.len()) * classes];
         let mut sum = 0.0;
         let outputs = self.outputs.chunks(LOSS_ROWS * classes);

@@ -1,11 +1,13 @@
 //! Functions of single elements.
 
 use super::check::check_finite;
+use super::fields::approximation;
 use super::{Backward, Forward, LayerError, Module, Operation, Values};
 use crate::Error;
 use loupe_engine::Context;
 use loupe_engine::activation::{
-    leaky_relu, leaky_relu_backward, relu, relu_backward, sigmoid, sigmoid_backward,
+    GeluApproximation, gelu, gelu_backward, leaky_relu, leaky_relu_backward, relu, relu_backward,
+    sigmoid, sigmoid_backward, silu, silu_backward, tanh, tanh_backward,
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -26,6 +28,35 @@ pub struct LeakyReLU {
 /// 1 / (1 + exp(−x)), for each element. PyTorch's `Sigmoid`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sigmoid;
+
+/// x / (1 + exp(−x)), for each element. PyTorch's `SiLU`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SiLU;
+
+/// tanh(x), for each element. PyTorch's `Tanh`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tanh;
+
+/// x · Φ(x) with the distribution function Φ of the normal distribution, for each element. PyTorch's `GELU`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GELU {
+    /// `none`, the default, or by a formula with `tanh`.
+    #[serde(default, with = "approximation")]
+    pub approximate: GeluApproximation,
+}
+
+impl GELU {
+    /// Not approximated.
+    pub fn new() -> GELU {
+        GELU::default()
+    }
+
+    /// Sets how it is approximated.
+    pub fn approximate(self, approximate: GeluApproximation) -> GELU {
+        GELU { approximate }
+    }
+}
 
 fn leaky_slope() -> f32 {
     0.01
@@ -50,6 +81,9 @@ pub(crate) enum Activation {
     LeakyRelu { negative_slope: f32 },
     Relu,
     Sigmoid,
+    Silu,
+    Tanh,
+    Gelu(GeluApproximation),
 }
 
 impl Activation {
@@ -58,6 +92,7 @@ impl Activation {
         match self {
             Activation::LeakyRelu { .. } | Activation::Relu => true,
             Activation::Sigmoid => false,
+            Activation::Silu | Activation::Tanh | Activation::Gelu(_) => true,
         }
     }
 
@@ -66,6 +101,9 @@ impl Activation {
             Activation::LeakyRelu { negative_slope } => leaky_relu(cx, negative_slope, x, y),
             Activation::Relu => relu(cx, x, y),
             Activation::Sigmoid => sigmoid(cx, x, y),
+            Activation::Silu => silu(cx, x, y),
+            Activation::Tanh => tanh(cx, x, y),
+            Activation::Gelu(approximation) => gelu(cx, approximation, x, y),
         }?;
         Ok(())
     }
@@ -82,6 +120,9 @@ impl Activation {
             }
             Activation::Relu => relu_backward(cx, x, dy, dx),
             Activation::Sigmoid => sigmoid_backward(cx, y, dy, dx),
+            Activation::Silu => silu_backward(cx, x, dy, dx),
+            Activation::Tanh => tanh_backward(cx, y, dy, dx),
+            Activation::Gelu(approximation) => gelu_backward(cx, approximation, x, dy, dx),
         }?;
         Ok(())
     }
@@ -100,6 +141,11 @@ impl Operation for Activation {
     ) -> Result<(), Error> {
         dx.map_or(Ok(()), |dx| Activation::backward(*self, pass.context(), values, dx))
     }
+}
+
+/// Of layers without options, or with such as cannot be wrong.
+fn sound<L>(_: &L) -> Result<(), LayerError> {
+    Ok(())
 }
 
 /// Modules whose operation is an [`Activation`].
@@ -121,8 +167,7 @@ macro_rules! activations {
 
         impl Module for $layer {
             fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
-                let $this = self;
-                $check?;
+                $check(self)?;
                 Ok(input.to_vec())
             }
 
@@ -134,9 +179,13 @@ macro_rules! activations {
 }
 
 activations! {
-    ReLU => |_this| Activation::Relu, "ReLU()", Ok(());
+    ReLU => |_this| Activation::Relu, "ReLU()", sound;
     LeakyReLU => |this| Activation::LeakyRelu { negative_slope: this.negative_slope },
         format!("LeakyReLU({})", this.negative_slope),
-        check_finite("negative_slope", this.negative_slope);
-    Sigmoid => |_this| Activation::Sigmoid, "Sigmoid()", Ok(());
+        |this: &LeakyReLU| check_finite("negative_slope", this.negative_slope);
+    Sigmoid => |_this| Activation::Sigmoid, "Sigmoid()", sound;
+    SiLU => |_this| Activation::Silu, "SiLU()", sound;
+    Tanh => |_this| Activation::Tanh, "Tanh()", sound;
+    GELU => |this| Activation::Gelu(this.approximate),
+        format!("GELU(approximate='{}')", approximation::name(&this.approximate)), sound;
 }

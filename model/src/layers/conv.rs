@@ -1,12 +1,14 @@
 //! Convolutions.
 
 use super::check::{check_lens, image, product};
-use super::fields::{Pair, one, ones, pair, write_pairs, yes};
+use super::fields::{Pair, one, ones, padding_mode, pair, write_pairs, yes};
 use super::{Backward, Forward, LayerError, Module, Operation, Parameter, Values};
 use crate::Error;
+use loupe_engine::Buffer;
 use loupe_engine::conv::{
     self, Conv2dOptions, Conv2dParameters, conv2d, conv2d_backward_input, conv2d_backward_weight,
 };
+use loupe_engine::pad::{Pad2d, PaddingMode, pad2d, pad2d_backward};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -36,6 +38,14 @@ pub struct Conv2d {
     /// Whether there is a bias for each kernel; default yes.
     #[serde(default = "yes")]
     pub bias: bool,
+    /// What is added at the sides: `zeros` (the default), or pixels of the image: `reflect`, `replicate`,
+    /// `circular`.
+    #[serde(default, with = "padding_mode", skip_serializing_if = "is_zeros")]
+    pub padding_mode: PaddingMode,
+}
+
+fn is_zeros(mode: &PaddingMode) -> bool {
+    *mode == PaddingMode::Zeros
 }
 
 impl Conv2d {
@@ -51,6 +61,7 @@ impl Conv2d {
             dilation: [1, 1],
             groups: 1,
             bias: true,
+            padding_mode: PaddingMode::Zeros,
         }
     }
 
@@ -79,7 +90,44 @@ impl Conv2d {
         Conv2d { bias, ..self }
     }
 
-    /// What the engine needs to know of it, for images of this size.
+    /// Sets what is added at the sides.
+    pub fn padding_mode(self, padding_mode: PaddingMode) -> Conv2d {
+        Conv2d { padding_mode, ..self }
+    }
+
+    /// Whether the engine's convolutions pad its images.
+    pub(crate) fn is_zero_padded(&self) -> bool {
+        self.padding == [0, 0] || self.padding_mode == PaddingMode::Zeros
+    }
+
+    /// Whether its results depend on zeros around the image.
+    pub(crate) fn is_padded_by_zeros(&self) -> bool {
+        self.padding != [0, 0] && self.padding_mode == PaddingMode::Zeros
+    }
+
+    /// How images of this size are padded, if it is not by zeros.
+    fn pad(&self, size: [usize; 2]) -> Result<Option<Pad2d>, loupe_engine::Error> {
+        if self.is_zero_padded() {
+            return Ok(None);
+        }
+        let [h, w] = self.padding;
+        Pad2d::new(self.padding_mode, size, [h, h, w, w]).map(Some)
+    }
+
+    /// The convolution, of images of this size as they are when they have been padded.
+    fn padded(
+        &self,
+        size: [usize; 2],
+    ) -> Result<(Option<Pad2d>, conv::Conv2d), loupe_engine::Error> {
+        let pad = self.pad(size)?;
+        let geometry = match &pad {
+            None => self.geometry(size)?,
+            Some(pad) => Conv2d { padding: [0, 0], ..self.clone() }.geometry(pad.output_size())?,
+        };
+        Ok((pad, geometry))
+    }
+
+    /// What the engine needs to know of it, for images of this size and padding by zeros.
     pub(crate) fn geometry(&self, size: [usize; 2]) -> Result<conv::Conv2d, loupe_engine::Error> {
         let &Conv2d {
             in_channels,
@@ -122,14 +170,20 @@ impl fmt::Display for Conv2d {
         if self.groups != 1 {
             write!(f, ", groups={}", self.groups)?;
         }
-        f.write_str(if self.bias { ")" } else { ", bias=False)" })
+        if !self.bias {
+            f.write_str(", bias=False")?;
+        }
+        match self.padding_mode {
+            PaddingMode::Zeros => f.write_str(")"),
+            mode => write!(f, ", padding_mode={})", padding_mode::name(&mode)),
+        }
     }
 }
 
 impl Module for Conv2d {
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
-        let geometry =
-            self.geometry(image(self.in_channels, input)?).map_err(LayerError::option)?;
+        let (_, geometry) =
+            self.padded(image(self.in_channels, input)?).map_err(LayerError::option)?;
         let [ho, wo] = geometry.output_size();
         let lens = [geometry.weight_len(), geometry.output_len()];
         check_lens("the weight or the output", &lens)?;
@@ -147,9 +201,14 @@ impl Module for Conv2d {
         product(output).saturating_mul(product(&self.fan_in()))
     }
 
-    fn operation(&self, _: usize, input: &[usize]) -> Result<Box<dyn Operation>, Error> {
-        let geometry = self.geometry([input[1], input[2]])?;
-        Ok(Box::new(Conv2dOperation { geometry, has_bias: self.bias }))
+    fn operation(&self, batch: usize, input: &[usize]) -> Result<Box<dyn Operation>, Error> {
+        let (pad, geometry) = self.padded([input[1], input[2]])?;
+        let pad = pad.map(|pad| {
+            let padded = Buffer::zeros(batch * geometry.input_len());
+            let gradient = Buffer::zeros(batch * geometry.input_len());
+            Padded { pad, padded, gradient }
+        });
+        Ok(Box::new(Conv2dOperation { geometry, has_bias: self.bias, pad }))
     }
 }
 
@@ -157,12 +216,28 @@ impl Module for Conv2d {
 struct Conv2dOperation {
     geometry: conv::Conv2d,
     has_bias: bool,
+    pad: Option<Padded>,
+}
+
+/// Images padded by their own pixels, and the gradient by these.
+#[derive(Debug)]
+struct Padded {
+    pad: Pad2d,
+    padded: Buffer,
+    gradient: Buffer,
 }
 
 impl Operation for Conv2dOperation {
     fn forward(&mut self, pass: &mut Forward<'_>, x: &[f32], y: &mut [f32]) -> Result<(), Error> {
         let bias = self.has_bias.then(|| pass.parameter(1));
         let parameters = Conv2dParameters { weight: pass.parameter(0), bias };
+        let x = match &mut self.pad {
+            None => x,
+            Some(Padded { pad, padded, .. }) => {
+                pad2d(pass.context(), pad, x, padded)?;
+                padded
+            }
+        };
         Ok(conv2d(pass.context(), &self.geometry, x, parameters, y)?)
     }
 
@@ -174,10 +249,20 @@ impl Operation for Conv2dOperation {
     ) -> Result<(), Error> {
         let (cx, weight) = (pass.context(), pass.parameter(0));
         let (dweight, dbias) = pass.weight_and_bias();
-        conv2d_backward_weight(cx, &self.geometry, x, dy, dweight, dbias)?;
-        if let Some(dx) = dx {
-            conv2d_backward_input(cx, &self.geometry, weight, dy, dx)?;
+        let seen = self.pad.as_ref().map_or(x, |pad| &pad.padded);
+        conv2d_backward_weight(cx, &self.geometry, seen, dy, dweight, dbias)?;
+        match (dx, &mut self.pad) {
+            (None, _) => {}
+            (Some(dx), None) => conv2d_backward_input(cx, &self.geometry, weight, dy, dx)?,
+            (Some(dx), Some(Padded { pad, gradient, .. })) => {
+                conv2d_backward_input(cx, &self.geometry, weight, dy, gradient)?;
+                pad2d_backward(cx, pad, gradient, dx)?;
+            }
         }
         Ok(())
+    }
+
+    fn bytes(&self) -> usize {
+        self.pad.as_ref().map_or(0, |pad| 2 * size_of_val(&*pad.padded))
     }
 }

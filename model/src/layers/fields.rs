@@ -1,6 +1,8 @@
 //! Fields of layers: pairs, lists and shapes as they are given, read and printed.
 
-use serde::{Deserialize, Deserializer};
+use loupe_engine::activation::GeluApproximation;
+use loupe_engine::pad::PaddingMode;
+use serde::{Deserialize, Deserializer, Serializer};
 use std::fmt;
 
 /// Height and width: one number for both, or one for each.
@@ -88,6 +90,13 @@ pub(super) fn pair<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[usize;
     }
 }
 
+/// As [`pair`]; a field that is left out is none.
+pub(super) fn optional_pair<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<[usize; 2]>, D::Error> {
+    pair(deserializer).map(Some)
+}
+
 /// `250` or `[10, 5, 5]`.
 pub(super) fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<usize>, D::Error> {
     Ok(match Numbers::deserialize(deserializer)? {
@@ -95,3 +104,50 @@ pub(super) fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<usi
         Numbers::List(list) => list,
     })
 }
+
+/// A type whose values have names in files.
+macro_rules! named {
+    ($module:ident, $type:ty, $($value:path => $name:literal),*) => {
+        pub(super) mod $module {
+            use super::*;
+
+            const NAMES: &[&str] = &[$($name),*];
+
+            pub(in crate::layers) fn name(value: &$type) -> &'static str {
+                match value {
+                    $($value => $name,)*
+                }
+            }
+
+            pub(in crate::layers) fn serialize<S: Serializer>(
+                value: &$type,
+                serializer: S,
+            ) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(name(value))
+            }
+
+            pub(in crate::layers) fn deserialize<'de, D: Deserializer<'de>>(
+                deserializer: D,
+            ) -> Result<$type, D::Error> {
+                let found = String::deserialize(deserializer)?;
+                match &found[..] {
+                    $($name => Ok($value),)*
+                    other => Err(serde::de::Error::unknown_variant(other, NAMES)),
+                }
+            }
+        }
+    };
+}
+
+named!(
+    padding_mode, PaddingMode,
+    PaddingMode::Zeros => "zeros",
+    PaddingMode::Reflect => "reflect",
+    PaddingMode::Replicate => "replicate",
+    PaddingMode::Circular => "circular"
+);
+named!(
+    approximation, GeluApproximation,
+    GeluApproximation::None => "none",
+    GeluApproximation::Tanh => "tanh"
+);

@@ -25,29 +25,44 @@ mod activation;
 mod batch_norm;
 pub(crate) mod check;
 mod conv;
+mod conv_transpose;
 mod custom;
+mod dropout;
 mod fields;
+mod group_norm;
 mod linear;
 mod module;
 mod norm;
 mod pass;
+mod pool;
 mod residual;
 mod shape;
+mod softmax;
+mod upsample;
 
 pub(crate) use activation::Activation;
-pub use activation::{LeakyReLU, ReLU, Sigmoid};
+pub use activation::{GELU, LeakyReLU, ReLU, SiLU, Sigmoid, Tanh};
 pub use batch_norm::{BatchNorm1d, BatchNorm2d};
 pub(crate) use batch_norm::{BatchNormOperation, InputGradient, Measured};
 pub use conv::Conv2d;
+pub use conv_transpose::ConvTranspose2d;
 pub use custom::Custom;
+pub use dropout::Dropout;
 pub use fields::Pair;
+pub use group_norm::GroupNorm;
 pub use linear::Linear;
 pub use module::{Init, LayerError, Module, Operation, Parameter, Values};
 pub use norm::LayerNorm;
 pub(crate) use pass::Statistics;
 pub use pass::{Backward, Forward};
+pub use pool::{AdaptiveAvgPool2d, AvgPool2d, MaxPool2d};
 pub use residual::Residual;
 pub use shape::{Flatten, View};
+pub use softmax::Softmax;
+pub use upsample::Upsample;
+
+pub use loupe_engine::activation::GeluApproximation;
+pub use loupe_engine::pad::PaddingMode;
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -93,15 +108,26 @@ macro_rules! layers {
 }
 
 layers! {
+    AdaptiveAvgPool2d,
+    AvgPool2d,
     BatchNorm1d,
     BatchNorm2d,
     Conv2d,
+    ConvTranspose2d,
+    Dropout,
     Flatten,
+    GELU,
+    GroupNorm,
     LayerNorm,
     LeakyReLU,
     Linear,
+    MaxPool2d,
     ReLU,
+    SiLU,
     Sigmoid,
+    Softmax,
+    Tanh,
+    Upsample,
     View,
 }
 
@@ -132,8 +158,9 @@ impl Layer {
     }
 
     /// Neighbouring values of one input that are normalised together, if it normalises each input by itself.
-    pub(crate) fn normalized_len(&self, _input: &[usize]) -> Option<usize> {
+    pub(crate) fn normalized_len(&self, input: &[usize]) -> Option<usize> {
         match self {
+            Layer::GroupNorm(norm) => Some(input.iter().product::<usize>() / norm.num_groups),
             Layer::LayerNorm(norm) => Some(norm.features()),
             _ => None,
         }
@@ -143,8 +170,11 @@ impl Layer {
     pub(crate) fn activation(&self) -> Option<Activation> {
         match self {
             Layer::LeakyReLU(layer) => Some(layer.activation()),
+            Layer::GELU(layer) => Some(layer.activation()),
             Layer::ReLU(layer) => Some(layer.activation()),
+            Layer::SiLU(layer) => Some(layer.activation()),
             Layer::Sigmoid(layer) => Some(layer.activation()),
+            Layer::Tanh(layer) => Some(layer.activation()),
             _ => None,
         }
     }
@@ -205,6 +235,20 @@ mod tests {
             Conv2d::new(2, 4, (3, 5)).stride(2).padding((1, 0)).dilation(3).groups(2).into(),
             BatchNorm1d::new(3).eps(0.5).momentum(0.25).into(),
             BatchNorm2d::new(3).into(),
+            Conv2d::new(2, 4, 3).padding(1).padding_mode(PaddingMode::Reflect).into(),
+            ConvTranspose2d::new(4, 2, 4).stride(2).padding(1).output_padding((1, 0)).into(),
+            ConvTranspose2d::new(4, 2, 3).dilation(2).groups(2).bias(false).into(),
+            MaxPool2d::new(3).stride(2).padding(1).dilation((1, 2)).into(),
+            MaxPool2d::new(2).into(),
+            AvgPool2d::new(3).stride(2).padding(1).count_include_pad(false).into(),
+            AdaptiveAvgPool2d::new(1).into(),
+            Upsample::new((2, 3)).into(),
+            GroupNorm::new(2, 4).eps(0.5).into(),
+            GELU::new().approximate(GeluApproximation::Tanh).into(),
+            SiLU.into(),
+            Tanh.into(),
+            Softmax::new(-1).into(),
+            Dropout::new(0.25).into(),
             Flatten.into(),
             LayerNorm::new([2, 3]).eps(0.5).into(),
             LeakyReLU::new(0.5).into(),
@@ -231,6 +275,13 @@ mod tests {
         assert_eq!(print(LayerNorm::new([200]).into()), "LayerNorm(200)");
         assert_eq!(print(View::new([10, 5, 5]).into()), "View(10, 5, 5)");
         assert_eq!(print(ReLU.into()), "ReLU()");
+        assert_eq!(print(GELU::new().into()), "GELU(approximate='none')");
+        assert_eq!(print(Dropout::default().into()), "Dropout(p=0.5)");
+        assert_eq!(print(Softmax::new(1).into()), "Softmax(dim=1)");
+        let pool = MaxPool2d::new(3).stride(2).padding(1);
+        assert_eq!(print(pool.into()), "MaxPool2d(kernel_size=3, stride=2, padding=1)");
+        assert_eq!(print(AdaptiveAvgPool2d::new(1).into()), "AdaptiveAvgPool2d(output_size=1)");
+        assert_eq!(print(Upsample::new(2).into()), "Upsample(scale_factor=2, mode='nearest')");
         let block = Residual::new().add(ReLU).shortcut(ReLU).shortcut(ReLU);
         assert_eq!(print(block.into()), "Residual(1 layer, shortcut of 2)");
     }

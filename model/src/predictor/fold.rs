@@ -3,7 +3,7 @@
 //! With fixed statistics a batch normalisation is y = s · x + t for each channel, s = weight / √(variance + eps) and
 //! t = bias − s · mean. Behind a product it scales the product's weights and moves its bias; in front of one it
 //! scales the weights by which the product takes each channel. Zeros that a convolution pads its input with are
-//! not normalised, so a padded convolution takes in only what stands behind it.
+//! not normalised, so a convolution padded by zeros takes in only what stands behind it. `Dropout` does nothing.
 
 use crate::layers::{Layer, Residual};
 use crate::network::Network;
@@ -97,6 +97,9 @@ fn collect(layers: Vec<Valued>, parameters: &mut Vec<Vec<f32>>, statistics: &mut
 fn fold_all(layers: Vec<Valued>) -> Vec<Valued> {
     let mut folded: Vec<Valued> = Vec::with_capacity(layers.len());
     for mut valued in layers {
+        if matches!(valued.layer, Layer::Dropout(_)) {
+            continue;
+        }
         if let Some(branches) = valued.branches {
             valued.branches = Some(branches.map(fold_all));
         }
@@ -151,22 +154,32 @@ impl Valued {
 
     /// Makes the map part of the layer in front of it; whether it could.
     fn map_outputs(&mut self, map: &ChannelMap) -> bool {
-        let bias = match &mut self.layer {
-            Layer::Conv2d(conv) => &mut conv.bias,
-            Layer::Linear(linear) => &mut linear.bias,
+        let outputs = map.scale.len();
+        // Input channels that a group of so many outputs shares, if the weight begins with inputs.
+        let (bias, transposed) = match &mut self.layer {
+            Layer::Conv2d(conv) => (&mut conv.bias, None),
+            Layer::ConvTranspose2d(conv) => (
+                &mut conv.bias,
+                Some([conv.in_channels, conv.out_channels].map(|n| n / conv.groups)),
+            ),
+            Layer::Linear(linear) => (&mut linear.bias, None),
             _ => return false,
         };
-        let outputs = map.scale.len();
         if !std::mem::replace(bias, true) {
             self.parameters.push(vec![0.0; outputs]);
         }
         let [weight, bias] = &mut self.parameters[..] else { unreachable!("weight and bias") };
-        let row_len = weight.len() / outputs;
-        let rows = weight.chunks_exact_mut(row_len);
-        for ((row, scale), (bias, shift)) in
-            rows.zip(&map.scale).zip(bias.iter_mut().zip(&map.shift))
-        {
-            row.iter_mut().for_each(|weight| *weight = (f64::from(*weight) * scale) as f32);
+        let rows = transposed.map_or(outputs, |[inputs, _]| inputs * outputs);
+        let row_len = weight.len() / rows;
+        for (row, weights) in weight.chunks_exact_mut(row_len).enumerate() {
+            let output = match transposed {
+                None => row,
+                Some([inputs, of_group]) => row / (inputs * of_group) * of_group + row % of_group,
+            };
+            let scale = map.scale[output];
+            weights.iter_mut().for_each(|weight| *weight = (f64::from(*weight) * scale) as f32);
+        }
+        for (bias, (scale, shift)) in bias.iter_mut().zip(map.scale.iter().zip(&map.shift)) {
             *bias = (f64::from(*bias) * scale + shift) as f32;
         }
         true
@@ -178,7 +191,7 @@ impl Valued {
         let channels = map.scale.len();
         // Elements of a row of the weight, and neighbours among them that belong to one channel; groups.
         let (row_len, run, groups, bias) = match &mut self.layer {
-            Layer::Conv2d(conv) if !behind_view && conv.padding == [0, 0] => {
+            Layer::Conv2d(conv) if !behind_view && !conv.is_padded_by_zeros() => {
                 let kernel = conv.kernel_size[0] * conv.kernel_size[1];
                 let inputs = conv.in_channels / conv.groups;
                 (inputs * kernel, kernel, conv.groups, &mut conv.bias)

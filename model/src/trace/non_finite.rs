@@ -2,7 +2,7 @@
 
 use super::{Range, trace};
 use crate::Error;
-use crate::loss::Loss;
+use crate::loss::LossOptions;
 use crate::network::Network;
 use crate::normalization::Normalization;
 use crate::spec::FlatLayer;
@@ -145,18 +145,18 @@ fn number(value: f32) -> String {
 /// parameters.
 ///
 /// # Errors
-/// As [`trace`] and [`Loss::evaluate`].
+/// As [`trace`] and [`LossOptions::evaluate`].
 pub fn find_non_finite(
     cx: &Context,
     network: &Network,
-    loss: Loss,
+    loss: impl Into<LossOptions>,
     inputs: &[f32],
     targets: &[f32],
 ) -> Result<Option<NonFinite>, Error> {
     let name = |layer: &FlatLayer| format!("{}, {}", layer.path, layer.layer);
     let layers = || network.layers().iter().map(name).collect();
     let mut search = Search::default();
-    let found = search.step(cx, network, loss, inputs, targets)?;
+    let found = search.step(cx, network, &loss.into(), inputs, targets)?;
     Ok(found.then(|| NonFinite { ranges: search.ranges, layers: layers() }))
 }
 
@@ -178,7 +178,7 @@ impl Search {
         &mut self,
         cx: &Context,
         network: &Network,
-        loss: Loss,
+        loss: &LossOptions,
         inputs: &[f32],
         targets: &[f32],
     ) -> Result<bool, Error> {

@@ -269,7 +269,7 @@ impl Training<'_> {
 }
 
 /// By name.
-pub(super) type Description = [(&'static str, String); 9];
+pub(super) type Description = [(&'static str, String); 10];
 
 fn description(
     trainer: &Trainer,
@@ -286,7 +286,11 @@ fn description(
     [
         ("network", format!("{:?}", trainer.network().spec())),
         ("optimizer", format!("{:?}", trainer.optimizer_options())),
-        ("loss", format!("{:?}", trainer.loss())),
+        ("loss", trainer.loss().to_string()),
+        (
+            "gradients clipped to",
+            trainer.clip_grad_norm().map_or("any norm".to_owned(), |n| n.to_string()),
+        ),
         ("batch size", batch_size.to_string()),
         ("order", format!("{order:?}")),
         ("schedule", format!("{schedule:?}")),

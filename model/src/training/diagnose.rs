@@ -51,13 +51,13 @@ impl fmt::Display for Diagnosis {
             (None, Some(name)) => {
                 write!(f, "its gradients were finite, its update of {name} was not")
             }
-            (None, None) => f.write_str("its loss was not finite"),
+            (None, None) => f.write_str("its loss, or the norm of its gradients, was not finite"),
         }
     }
 }
 
 impl Training<'_> {
-    /// After [`Error::NonFiniteLoss`]: which step was the first whose losses, gradients or parameters were not
+    /// After [`Error::NonFiniteLoss`] or [`Error::NonFiniteGradient`]: which step was the first whose losses, gradients or parameters were not
     /// all finite, and in which layer. The last steps are taken again on a copy, with the same bits, and
     /// looked at one by one. None if all of them are finite.
     ///
@@ -67,8 +67,9 @@ impl Training<'_> {
         let Retained { network, optimizer, at } = &self.retained;
         let cx = self.trainer.context().clone();
         let (loss, options) = (self.trainer.loss(), *self.trainer.optimizer_options());
-        let mut trainer = Trainer::new(cx, network.clone(), loss, options);
+        let mut trainer = Trainer::new(cx, network.clone(), loss.clone(), options);
         trainer.set_seed(self.trainer.seed());
+        trainer.set_clip_grad_norm(self.trainer.clip_grad_norm());
         *trainer.optimizer_mut() = optimizer.clone();
         let &[epoch, start] = at;
         let batches = &self.batches;
@@ -81,16 +82,21 @@ impl Training<'_> {
             let lr = batches.rate(options.lr(), [epoch, step]);
             trainer.set_learning_rate(lr);
             let before = trainer.network().clone();
-            let value = trainer.step(&inputs, &targets)?;
-            let gradients =
-                value.is_finite() && trainer.gradients().all(|(_, values)| is_finite(values));
+            let gradients = match trainer.step(&inputs, &targets) {
+                Ok(loss) => {
+                    loss.is_finite() && trainer.gradients().all(|(_, values)| is_finite(values))
+                }
+                Err(Error::NonFiniteGradient { .. }) => false,
+                Err(error) => return Err(error),
+            };
             let parameters = trainer.network().tensors();
             let parameter = parameters
                 .filter(|(_, values)| !is_finite(values))
                 .map(|(info, _)| info.name.clone())
                 .next();
             if !gradients || parameter.is_some() {
-                let found = find_non_finite(trainer.context(), &before, loss, &inputs, &targets)?;
+                let cx = trainer.context();
+                let found = find_non_finite(cx, &before, loss.clone(), &inputs, &targets)?;
                 let (epoch, step) = (epoch + 1, step + 1);
                 return Ok(Some(Diagnosis { epoch, step, lr, found, parameter }));
             }

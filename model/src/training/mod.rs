@@ -125,7 +125,8 @@ impl<'d> Training<'d> {
     /// # Errors
     /// [`Error::Mismatch`] if a data set does not fit the network, [`Error::Spec`] as
     /// [`NetworkSpec::shapes`](crate::NetworkSpec::shapes) or if a batch, such as the last of an epoch, has one
-    /// value per channel to normalise, [`Error::Engine`] if a number of the options has no meaning.
+    /// value per channel to normalise, [`Error::Engine`] if a number of the options, or of the trainer's, has no
+    /// meaning.
     pub fn new(
         trainer: Trainer,
         data: &'d Dataset,
@@ -137,6 +138,7 @@ impl<'d> Training<'d> {
             check_fit(trainer.network(), scored.data)?;
         }
         options.check()?;
+        trainer.check()?;
         let batches = Batches { data, options };
         for size in batches.sizes() {
             trainer.network().check_batch(size)?;
@@ -211,7 +213,8 @@ impl<'d> Training<'d> {
     ///
     /// # Errors
     /// [`Error::NonFiniteLoss`] if the loss is NaN or infinite: the step is then not taken, only running
-    /// statistics may have moved. As [`Trainer::step`].
+    /// statistics may have moved. As [`Trainer::step`], where [`Error::NonFiniteGradient`] also leaves the
+    /// training as it is.
     pub fn step(&mut self) -> Result<Option<Step>, Error> {
         if self.end.is_some() {
             return Ok(None);

@@ -8,6 +8,8 @@
 //! | operation | largest distance | tolerance |
 //! |---|---|---|
 //! | `conv2d` | 3.1e-7 | 1.2e-6 of the largest |
+//! | `conv_transpose2d` | 3.0e-7 | 1.2e-6 of the largest |
+//! | `pad2d` y; dx | 0; 5.9e-8 | none; 3e-7 of the largest |
 //! | `linear` | 1.4e-7 | 6e-7 of the largest |
 //! | `batch_norm2d`; case `offset` | 1.2e-7; 8.9e-7 | 5e-7; 4e-6 of the largest |
 //! | `layer_norm`; case `offset` | 1.8e-7; 6.1e-6 | 8e-7; 2.4e-5 of the largest |
@@ -18,6 +20,8 @@
 //! | `log_softmax` y; dx | 5.9e-8; 1.2e-6 | 1e-6 and 1e-6 of each element; 4e-6 and 1e-6 of each |
 //! | `bce` | 6.2e-9 … 5.0e-8 | 5e-7 of each element |
 //! | `bce_with_logits`, `mse`, `cross_entropy` | 1.4e-7 | 6e-7 of the largest |
+//! | `max_pool2d`, `upsample_nearest2d` y | the same numbers | none |
+//! | `avg_pool2d`, `adaptive_avg_pool2d`; gradients | 1.3e-7 | 5e-7 of the largest |
 //! | `sgd`, `adam` | 3.2e-8 | 5e-7 of the largest value that the parameter has had |
 
 mod activation;
@@ -27,9 +31,12 @@ mod conv;
 mod linear;
 mod loss;
 mod norm;
+mod norms;
 mod optim;
+mod pool;
 #[path = "../support/mod.rs"]
 mod support;
+mod training;
 
 use case::{Operation, check_file};
 
@@ -52,4 +59,16 @@ const OPERATIONS: [Operation; 13] = [
 #[test]
 fn every_tensor_of_every_case_agrees_with_pytorch() {
     check_file("operations.safetensors.gz", &OPERATIONS);
+}
+
+const POOL: [Operation; 4] = [
+    ("adaptive_avg_pool2d", 4, pool::check_adaptive_avg_pool2d),
+    ("avg_pool2d", 6, pool::check_avg_pool2d),
+    ("max_pool2d", 8, pool::check_max_pool2d),
+    ("upsample_nearest2d", 3, pool::check_upsample_nearest2d),
+];
+
+#[test]
+fn pooling_and_upsampling_agree_with_pytorch() {
+    check_file("pool.safetensors.gz", &POOL);
 }

@@ -12,10 +12,22 @@ use loupe_engine::norm::layer::{
 };
 
 pub(crate) fn check_batch_norm2d(case: &Case<'_>) {
-    let share = if case.case == "offset" { 4e-6 } else { 5e-7 };
-    let [batch, channels, height, width] = case.shape("x");
+    check_batch_norm(case, if case.case == "offset" { 4e-6 } else { 5e-7 });
+}
+
+/// N, C and the positions of x `[N, C, ...]`.
+pub(crate) fn sizes(case: &Case<'_>) -> [usize; 3] {
+    let &[batch, channels, ref positions @ ..] = case.fixture.shape(&case.name("x")) else {
+        panic!("x is [N, C, ...]");
+    };
+    [batch, channels, positions.iter().product()]
+}
+
+/// A batch normalisation of x of any rank, in training or by running statistics.
+pub(crate) fn check_batch_norm(case: &Case<'_>, share: f64) {
+    let [batch, channels, spatial] = sizes(case);
     let eps = case.scalar("eps") as f32;
-    let norm = BatchNorm { batch, channels, spatial: height * width, eps };
+    let norm = BatchNorm { batch, channels, spatial, eps };
     let (cx, x, dy) = (&case.cx, case.f32("x"), case.f32("dy"));
     let (weight, bias) = (case.f32("weight"), case.f32("bias"));
     let (mut running_mean, mut running_variance) =
@@ -23,7 +35,7 @@ pub(crate) fn check_batch_norm2d(case: &Case<'_>) {
     let momentum = case.scalar("momentum") as f32;
 
     let training = case.has("new_running_mean");
-    assert_eq!(training, case.case != "running");
+    assert_eq!(training, !case.case.ends_with("running"));
     let (mut mean, mut variance) = (running_mean.clone(), running_variance.clone());
     if training {
         batch_statistics(cx, &norm, &x, &mut mean, &mut variance).unwrap();

@@ -32,10 +32,10 @@ impl Problem {
         (network, x, targets)
     }
 
-    /// One-hot rows for classification, any numbers for MSE.
+    /// One-hot rows for classification, any numbers for MSE and L1.
     fn targets(&self, random: &mut Random) -> Vec<f32> {
         let outputs = self.spec.output_len().unwrap();
-        if self.loss == Loss::Mse {
+        if matches!(self.loss, Loss::Mse | Loss::L1) {
             return random.uniform_f32(self.batch * outputs, -2.0, 2.0);
         }
         let mut targets = vec![0.0; self.batch * outputs];
@@ -59,7 +59,7 @@ fn batch_norm(num_features: usize) -> Layer {
 pub(crate) fn problems() -> impl Strategy<Value = Problem> {
     let pair = |range: std::ops::Range<usize>| [range.clone(), range];
     let conv = (1_usize..3, 1_usize..3, 1_usize..4, pair(1..4), pair(1..3), pair(0..2), pair(1..3));
-    let rest = (0..4, 0..4, any::<[bool; 2]>(), pair(1..6), 1_usize..7, 0_usize..4, any::<u64>());
+    let rest = (0..4, 0..4, any::<[bool; 2]>(), pair(1..6), 1_usize..7, 0_usize..5, any::<u64>());
     (conv, rest).prop_map(|(conv, rest)| {
         let (groups, inputs, outputs, kernel_size, stride, padding, dilation) = conv;
         let (activation, norm, [bias, second], extra, batch, loss, seed) = rest;
@@ -69,16 +69,12 @@ pub(crate) fn problems() -> impl Strategy<Value = Problem> {
             6 => 16,
             _ => batch,
         };
-        let conv = Conv2d {
-            in_channels: groups * inputs,
-            out_channels: groups * outputs,
-            kernel_size,
-            stride,
-            padding,
-            dilation,
-            groups,
-            bias,
-        };
+        let conv = Conv2d::new(groups * inputs, groups * outputs, kernel_size)
+            .stride(stride)
+            .padding(padding)
+            .dilation(dilation)
+            .groups(groups)
+            .bias(bias);
         let size = [0, 1].map(|axis| dilation[axis] * (kernel_size[axis] - 1) + 1 + extra[axis]);
         let input = vec![conv.in_channels, size[0], size[1]];
         let mut layers: Vec<Layer> = vec![conv.into()];
@@ -116,7 +112,7 @@ pub(crate) fn problems() -> impl Strategy<Value = Problem> {
         }
         layers.push(View::new([features]).into());
         layers.push(Linear::new(features, 5).bias(bias).into());
-        let loss = [Loss::Bce, Loss::BceWithLogits, Loss::Mse, Loss::CrossEntropy][loss];
+        let loss = [Loss::Bce, Loss::BceWithLogits, Loss::Mse, Loss::CrossEntropy, Loss::L1][loss];
         if loss == Loss::Bce {
             layers.push(Sigmoid.into());
         }

@@ -10,7 +10,7 @@ use anyhow::Result;
 use loupe_engine::Context;
 use loupe_model::data::Dataset;
 use loupe_model::{
-    EpochRecord, Memory, Network, Normalization, Plan, Score, Summary, Trainer, Training, evaluate,
+    EpochRecord, Memory, Network, Normalization, Plan, Score, Summary, Training, evaluate,
 };
 use std::time::Instant;
 
@@ -59,8 +59,7 @@ impl<'d> Entrant<'d> {
         let network = Network::new(model.spec.clone(), recipe.seed)?;
         let one = Plan::new(&network, 1)?.memory().total();
         let batch = recipe.batch_size.get().min(data.training.len());
-        let mut trainer =
-            Trainer::new(cx.clone(), network, recipe.loss, recipe.optimizer.options());
+        let mut trainer = recipe.trainer(cx.clone(), network);
         let memory = Memory::of(&mut trainer, batch)?;
         let mut entrant = Entrant {
             name: model.name.clone(),

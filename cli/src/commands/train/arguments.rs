@@ -32,8 +32,8 @@ pub(crate) struct TrainArguments {
     /// that was never interrupted. Only with a schedule that ends with the training, other epochs mean
     /// other learning rates from here on
     #[arg(long, value_name = "RUN", conflicts_with_all = [
-        "preset", "config", "model", "batch_size", "lr", "optimizer", "momentum", "schedule", "loss",
-        "seed", "shuffle", "validation", "statistics", "shift", "rotate", "out",
+        "preset", "config", "model", "batch_size", "lr", "optimizer", "momentum", "nesterov", "weight_decay",
+        "clip_grad_norm", "schedule", "loss", "label_smoothing", "seed", "shuffle", "validation", "statistics", "shift", "rotate", "out",
     ])]
     pub(crate) resume: Option<PathBuf>,
 

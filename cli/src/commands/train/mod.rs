@@ -18,7 +18,7 @@ use crate::training_data::Data;
 use anyhow::{Context as _, Error, Result};
 use loupe_engine::Tier;
 use loupe_model::data::Dataset;
-use loupe_model::{Network, SpecError, Trainer, Training};
+use loupe_model::{Network, SpecError, Training};
 use session::{Session, Stop};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -41,7 +41,7 @@ pub(crate) fn run(arguments: &TrainArguments, mut output: Output) -> Result<Exit
     };
     let network = Network::new(model.spec.clone(), recipe.seed)?;
     let data = Data::open(&recipe, data::picture_size(&model.spec))?;
-    let trainer = Trainer::new(cx, network, recipe.loss, recipe.optimizer.options());
+    let trainer = recipe.trainer(cx, network);
     let (learn, scored, options) = (&data.training, Some(data.scored()), recipe.options());
     let training = match &resumed {
         Some(Resumed { checkpoint, path, .. }) => {

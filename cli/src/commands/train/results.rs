@@ -3,7 +3,7 @@
 use super::session::Session;
 use crate::draw::{self, Curve, Drawing, LossChart, confusion, loss_chart, mistakes};
 use crate::output::{Output, Thousands};
-use crate::recipe::{Recipe, loss_name};
+use crate::recipe::Recipe;
 use crate::report::{ClassRow, EpochRow, LayerRow, Report, ScoreRow, html};
 use crate::run_folder::{CONFUSION, LOSS, MISTAKES, write};
 use crate::scores::{Judged, Judgement, ModeScore, hint, judge, modes, print_scores};
@@ -98,7 +98,7 @@ fn write_pictures(session: &Session<'_>, pictures: &[(&str, &Drawing)]) -> Resul
 /// The network by each way of normalising.
 fn judgements(session: &Session<'_>, network: &Network, test: &Dataset) -> Result<Vec<Judgement>> {
     let trainer = session.training().trainer();
-    let (cx, loss) = (trainer.context(), trainer.loss());
+    let (cx, loss) = (trainer.context(), trainer.loss().function);
     modes(network)?.into_iter().map(|mode| judge(cx, network, test, loss, mode)).collect()
 }
 
@@ -196,7 +196,7 @@ fn subtitle(session: &Session<'_>, name: &str, recipe: &Recipe, data: &Dataset) 
     format!(
         "{name}, {} parameters, trained with {} on {} items of {} in batches of {}: {}",
         Thousands(training.network().parameter_count()),
-        loss_name(recipe.loss),
+        recipe.loss.function,
         Thousands(data.len()),
         recipe.data.display(),
         recipe.batch_size,

@@ -223,7 +223,7 @@ impl<P: Pass<I>, const I: usize> Kernel for OfShortRows<'_, P, I> {
             let (output_columns, width) = (&mut columns, LANES);
             let block = Block { inputs, stride: width, output: output_columns, first: 0, width };
             pass.columns(simd, classes, block);
-            lanes_to_rows(simd, results, LANES, [classes, rows], output);
+            lanes_to_rows(simd, results, LANES, [classes, rows], output, classes);
         }
     }
 }

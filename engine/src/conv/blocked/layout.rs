@@ -89,7 +89,7 @@ impl Kernel for FromLanes<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let FromLanes { source, stride, size, target } = self;
-        lanes_to_rows(simd, source, stride, size, target);
+        lanes_to_rows(simd, source, stride, size, target, size[0]);
     }
 }
 

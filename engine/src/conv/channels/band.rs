@@ -61,13 +61,15 @@ impl Kernel for Band<'_> {
         let begin_of = |band: usize| band * layout.band * view.grids[0].rows.target_step;
         let begin = begin_of(band);
         let end = if band + 1 < layout.bands { begin_of(band + 1) } else { height };
+        let bias_of = |lane: usize| sums.bias.get(group * lanes + lane).copied().unwrap_or(0.0);
         let is_complete = view.is_complete();
         if !is_complete {
             for lane in 0..lanes {
                 let channel = first + lane * height * width;
                 // SAFETY: tasks differ in their image, group or band, and so in these elements; the part
                 // is dropped at once.
-                unsafe { out.part(channel + begin * width..channel + end * width) }.fill(0.0);
+                let part = unsafe { out.part(channel + begin * width..channel + end * width) };
+                part.fill(bias_of(lane));
             }
         }
         let depth = layout.channels();
@@ -75,9 +77,8 @@ impl Kernel for Band<'_> {
         for panel in 0..panels {
             let used = PANEL.min(lanes - panel * PANEL);
             let mut bias = [0.0; PANEL];
-            if !sums.bias.is_empty() {
-                let from = &sums.bias[group * lanes + panel * PANEL..][..used];
-                bias[..used].copy_from_slice(from);
+            for (lane, bias) in bias[..used].iter_mut().enumerate() {
+                *bias = bias_of(panel * PANEL + lane);
             }
             let mut weights_at = 0;
             let mut grid = 0;
@@ -87,7 +88,7 @@ impl Kernel for Band<'_> {
                 grid += grids.len();
                 for i in layout.band_rows(band, grids[0].rows.count) {
                     if !is_complete {
-                        row.fill(0.0);
+                        row.chunks_exact_mut(PANEL).for_each(|pixel| pixel.copy_from_slice(&bias));
                     }
                     let target = grids[0].rows.target + i * grids[0].rows.target_step;
                     let start = first + panel * PANEL * height * width + target * width;

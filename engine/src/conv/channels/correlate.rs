@@ -32,10 +32,7 @@ impl Correlation<'_> {
         out: &mut [f32],
         moments: Option<[&mut [f32]; 2]>,
     ) {
-        let (view, layout, weights) = (self.view, &self.channels.layout, self.weights);
-        if view.grids.is_empty() {
-            return out.fill(0.0);
-        }
+        let (layout, weights) = (&self.channels.layout, self.weights);
         let (lanes, groups) = (weights.lanes(), self.groups);
         let panels = lanes.div_ceil(PANEL);
         let channels = layout.channels();

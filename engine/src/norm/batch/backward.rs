@@ -4,8 +4,10 @@ use super::sums::channel_sums;
 use super::{BatchNorm, Statistics};
 use crate::buffer::with_scratch;
 use crate::error::{expect_len, expect_values_per_channel};
+use crate::norm::columns::{spread, sum_positions};
+use crate::norm::run::Gradient;
 use crate::norm::{check_eps, sum_rows};
-use crate::simd::{Kernel, Simd, update, update_fold};
+use crate::simd::{Kernel, Simd, map, update_fold};
 use crate::{Context, Error};
 
 /// What the gradients are computed from.
@@ -128,50 +130,69 @@ fn backward(
         }
         return;
     }
-    let channels = norm.channels;
-    // Runs that are summed by themselves first.
-    let runs = if norm.spatial == 1 { 0 } else { norm.batch * channels };
-    with_scratch(2 * runs + 3 * channels, |scratch| {
-        let (parts, constants) = scratch.split_at_mut(2 * runs);
-        channel_sums(cx, norm, &inputs, [dbias, dweight], parts);
+    let (parts, repeats) = (norm.parts(), norm.repeats());
+    let constants = norm.channels * repeats;
+    with_scratch(2 * parts + 4 * constants, |scratch| {
+        let (parts, scratch) = scratch.split_at_mut(2 * parts);
+        let [means, scale, average, steepness] = quarters(scratch);
+        let mean = spread(inputs.statistics.mean, repeats, means);
+        channel_sums(cx, norm, &inputs, mean, [&mut *dbias, &mut *dweight], parts);
 
-        let (scale, rest) = constants.split_at_mut(channels);
-        let (average, steepness) = rest.split_at_mut(channels);
-        for c in 0..channels {
+        for c in 0..norm.channels {
             let inv_std = 1.0 / (inputs.statistics.variance[c] + norm.eps).sqrt();
             dweight[c] *= inv_std;
-            scale[c] = inputs.weight[c] * inv_std;
-            average[c] = dbias[c] * share;
-            steepness[c] = dweight[c] * inv_std * share;
+            let places = c * repeats..(c + 1) * repeats;
+            scale[places.clone()].fill(inputs.weight[c] * inv_std);
+            average[places.clone()].fill(dbias[c] * share);
+            steepness[places].fill(dweight[c] * inv_std * share);
         }
-        let inputs = &inputs;
-        InputGradient { norm, inputs, scale, average, steepness }.run(
-            cx,
-            dx,
-            dx_sums,
-            &mut parts[..runs],
-        );
+        let of = Gradient { mean, scale: &*scale, average: &*average, steepness: &*steepness };
+        InputGradient { norm, inputs: &inputs, of }.run(cx, dx, dx_sums, parts);
     });
 }
 
-/// dx = scale · (dy - average - (x - mean) · steepness), times the derivative of the LeakyReLU.
+/// Four slices of one length.
+fn quarters(values: &mut [f32]) -> [&mut [f32]; 4] {
+    let (front, back) = values.split_at_mut(values.len() / 2);
+    let (first, second) = front.split_at_mut(front.len() / 2);
+    let (third, fourth) = back.split_at_mut(back.len() / 2);
+    [first, second, third, fourth]
+}
+
+impl BatchNorm {
+    /// The parts of the channels that are summed by themselves first: runs of H·W values or columns; none
+    /// where the columns are the channels.
+    fn parts(&self) -> usize {
+        match (self.has_columns(), self.spatial) {
+            (true, 1) => 0,
+            (true, _) => self.columns(),
+            (false, _) => self.batch * self.channels,
+        }
+    }
+
+    /// How often a channel's constant stands in a row of them: once, or once for each of its columns.
+    fn repeats(&self) -> usize {
+        if self.has_columns() { self.spatial } else { 1 }
+    }
+}
+
+/// The gradient by x from constants of each channel or column.
 struct InputGradient<'a> {
     norm: &'a BatchNorm,
     inputs: &'a BatchNormBackward<'a>,
-    scale: &'a [f32],
-    average: &'a [f32],
-    steepness: &'a [f32],
+    of: Gradient<&'a [f32]>,
 }
 
 impl InputGradient<'_> {
-    /// Writes dx and, if they are wanted, its sums. `parts` holds a float for each run of H·W values.
+    /// Writes dx and, if they are wanted, its sums. `parts` holds a float for each of the parts.
     fn run(&self, cx: &Context, dx: &mut [f32], dx_sums: Option<&mut [f32]>, parts: &mut [f32]) {
         let norm = self.norm;
         let runs = norm.runs_per_task();
         let chunk = runs * norm.run();
         let (tasks, work) = (dx.len().div_ceil(chunk), 6 * dx.len());
         match dx_sums {
-            Some(sums) if norm.spatial > 1 => {
+            Some(sums) if !norm.has_columns() => {
+                let parts = &mut parts[..norm.parts()];
                 let outputs = [(dx, chunk), (&mut *parts, runs)];
                 cx.threads().for_each_chunk(tasks, work, outputs, |task, [dx, sums]| {
                     cx.isa().run(Task { of: self, first: task * runs, dx, sums });
@@ -184,7 +205,9 @@ impl InputGradient<'_> {
                     cx.isa().run(Task { of: self, first: task * runs, dx, sums: &mut [] });
                 });
                 if let Some(sums) = sums {
-                    sum_rows(cx, norm.batch, [dx], [sums]);
+                    sum_positions(norm.spatial, parts, [sums], |sums| {
+                        sum_rows(cx, norm.batch, [dx], sums);
+                    });
                 }
             }
         }
@@ -205,36 +228,38 @@ impl Kernel for Task<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Task { of, first, dx, sums } = self;
-        let &InputGradient { norm, inputs, scale, average, steepness } = of;
-        let mean = inputs.statistics.mean;
+        let Task { of: &InputGradient { norm, inputs, of }, first, dx, sums } = self;
         let slope = simd.splat(inputs.negative_slope.unwrap_or(1.0));
         let run = norm.run();
         let start = first * run;
         let [x, dy] = [inputs.x, inputs.dy].map(|t| t[start..][..dx.len()].chunks_exact(run));
         let runs = x.zip(dy).zip(dx.chunks_exact_mut(run)).map(|((x, dy), dx)| (x, dy, dx));
-        if norm.spatial == 1 {
+        if norm.has_columns() {
             for (x, dy, dx) in runs {
-                let inputs = [x, dy, mean, scale, average, steepness];
-                update(
+                map(
                     simd,
-                    inputs,
-                    [dx],
+                    [x, dy, of.mean, of.scale, of.average, of.steepness],
+                    dx,
                     #[inline(always)]
-                    |v, _| [gradient(simd, slope, v)],
+                    |[x, dy, mean, scale, average, steepness]| {
+                        let of = Gradient { mean, scale, average, steepness };
+                        of.input(simd, slope, [x, dy])
+                    },
                 );
             }
         } else {
             for (i, ((x, dy, dx), c)) in runs.zip(norm.channels_from(first)).enumerate() {
-                let [mean, scale, average, steepness] =
-                    [mean[c], scale[c], average[c], steepness[c]].map(|v| simd.splat(v));
+                let of = of.each(
+                    #[inline(always)]
+                    |values| simd.splat(values[c]),
+                );
                 let [sum] = update_fold(
                     simd,
                     [x, dy],
                     [dx],
                     #[inline(always)]
                     |[sum], [x, dy], _| {
-                        let dx = gradient(simd, slope, [x, dy, mean, scale, average, steepness]);
+                        let dx = of.input(simd, slope, [x, dy]);
                         ([simd.add(sum, dx)], [dx])
                     },
                 );
@@ -244,16 +269,4 @@ impl Kernel for Task<'_> {
             }
         }
     }
-}
-
-/// The formula of [`InputGradient`].
-#[inline(always)]
-fn gradient<S: Simd>(
-    simd: S,
-    slope: S::Vector,
-    [x, dy, mean, scale, average, steepness]: [S::Vector; 6],
-) -> S::Vector {
-    let scale = simd.select(simd.gt(x, simd.zero()), scale, simd.mul(scale, slope));
-    let distance = simd.mul(simd.sub(x, mean), steepness);
-    simd.mul(scale, simd.sub(simd.sub(dy, average), distance))
 }

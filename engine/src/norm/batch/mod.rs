@@ -6,7 +6,8 @@
 //! one (divisor: count - 1).
 //!
 //! The kernels see x `[N, C, H·W]` as *runs* of contiguous values: the H·W values of one channel of
-//! one image or, where H·W is 1, the C values of one image.
+//! one image or, where H·W is less than a vector, the C·H·W values of one image, each of which is a
+//! *column* with constants of its own.
 
 mod backward;
 mod statistics;
@@ -21,6 +22,8 @@ pub use unit::{
     UnitConstants, UnitGradient, UnitLayout, UnitNorm, gradient_constants, scales, sum_units,
 };
 
+use super::columns::{self, spread};
+use super::run::{normalise, normalised};
 use super::{Affine, TASK, check_eps};
 use crate::buffer::with_scratch;
 use crate::error::expect_len;
@@ -66,9 +69,21 @@ impl BatchNorm {
         tensors.iter().try_for_each(|&(what, len)| expect_len(op, what, self.channels, len))
     }
 
+    /// Whether a run is an image, and its values are columns.
+    #[inline(always)]
+    fn has_columns(&self) -> bool {
+        columns::are_lanes(self.spatial)
+    }
+
+    /// The number of columns; only where x is not empty.
+    fn columns(&self) -> usize {
+        self.channels * self.spatial
+    }
+
     /// The length of a run; not 0 unless x is empty.
+    #[inline(always)]
     fn run(&self) -> usize {
-        if self.spatial == 1 { self.channels } else { self.spatial }
+        if self.has_columns() { self.columns() } else { self.spatial }
     }
 
     /// The number of runs of a task.
@@ -76,7 +91,7 @@ impl BatchNorm {
         (TASK / self.run()).max(1)
     }
 
-    /// The channels of run `first` and all that follow it, where H·W is not 1.
+    /// The channels of run `first` and all that follow it, where there are no columns.
     #[inline(always)]
     fn channels_from(&self, first: usize) -> impl Iterator<Item = usize> + use<> {
         let channels = self.channels;
@@ -122,15 +137,22 @@ pub fn batch_norm(
     }
     let runs = norm.runs_per_task();
     let chunk = runs * norm.run();
-    with_scratch(norm.channels, |scale| {
+    let space = if norm.has_columns() { 3 * norm.columns() } else { 0 };
+    with_scratch(norm.channels + space, |scratch| {
+        let (scale, space) = scratch.split_at_mut(norm.channels);
         for c in 0..norm.channels {
             scale[c] = weight[c] / (variance[c] + norm.eps).sqrt();
         }
-        let scale = &*scale;
+        let mut constants = [mean, scale, bias];
+        if norm.has_columns() {
+            let spaces = space.chunks_exact_mut(norm.columns());
+            for (constant, space) in constants.iter_mut().zip(spaces) {
+                *constant = spread(constant, norm.spatial, space);
+            }
+        }
         cx.threads().for_each_chunk(len.div_ceil(chunk), 2 * len, [(y, chunk)], |task, [y]| {
             let x = &x[task * chunk..][..y.len()];
-            let first = task * runs;
-            cx.isa().run(Normalise { norm, first, x, mean, scale, bias, y });
+            cx.isa().run(Normalise { norm, first: task * runs, x, constants, y });
         });
     });
     Ok(())
@@ -141,9 +163,8 @@ struct Normalise<'a> {
     norm: &'a BatchNorm,
     first: usize,
     x: &'a [f32],
-    mean: &'a [f32],
-    scale: &'a [f32],
-    bias: &'a [f32],
+    /// Mean, scale, bias of each channel or column.
+    constants: [&'a [f32]; 3],
     y: &'a mut [f32],
 }
 
@@ -152,28 +173,22 @@ impl Kernel for Normalise<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Normalise { norm, first, x, mean, scale, bias, y } = self;
+        let Normalise { norm, first, x, constants, y } = self;
         let runs = x.chunks_exact(norm.run()).zip(y.chunks_exact_mut(norm.run()));
-        if norm.spatial == 1 {
+        if norm.has_columns() {
+            let [mean, scale, bias] = constants;
             for (x, y) in runs {
                 map(
                     simd,
                     [x, mean, scale, bias],
                     y,
                     #[inline(always)]
-                    |[x, mean, scale, bias]| simd.mul_add(simd.sub(x, mean), scale, bias),
+                    |v| normalised(simd, v),
                 );
             }
         } else {
             for ((x, y), c) in runs.zip(norm.channels_from(first)) {
-                let [mean, scale, bias] = [mean[c], scale[c], bias[c]].map(|v| simd.splat(v));
-                map(
-                    simd,
-                    [x],
-                    y,
-                    #[inline(always)]
-                    |[x]| simd.mul_add(simd.sub(x, mean), scale, bias),
-                );
+                normalise(simd, x, constants.map(|values| simd.splat(values[c])), y);
             }
         }
     }

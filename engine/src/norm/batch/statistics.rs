@@ -4,14 +4,15 @@ use super::{BatchNorm, Statistics};
 use crate::buffer::with_scratch;
 use crate::error::{expect_len, expect_values_per_channel};
 use crate::moments::{self, moments};
-use crate::simd::{Kernel, Simd};
+use crate::norm::TASK;
+use crate::simd::{Kernel, Simd, transpose};
 use crate::{Context, Error};
 
 /// Mean and biased variance `[C]` of each channel of x `[N, C, spatial]`:
 /// mean = Σ x / count, variance = Σ (x - mean)² / count, where count = N · spatial.
 ///
-/// Each run of `spatial` values is measured by itself; then the runs are merged, as the module
-/// `moments` says, without loss of digits where values are far from 0.
+/// Parts of a channel are measured by themselves; then they are merged, as the module `moments` says,
+/// without loss of digits where values are far from 0.
 ///
 /// # Errors
 /// [`Error::Invalid`] if there are fewer than two values per channel, [`Error::Length`],
@@ -31,27 +32,20 @@ pub fn batch_statistics(
     if len == 0 {
         return Ok(());
     }
-    let (channels, runs) = (norm.channels, norm.batch * norm.channels);
-    let merge = |means: &[f32], squares: &[f32], outputs, scratch: &mut [f32]| {
-        let runs = moments::Runs {
-            run_len: norm.spatial,
-            runs: norm.batch,
-            stride: channels,
-            means,
-            squares,
-        };
-        runs.merge(cx, outputs, scratch);
-    };
-    if norm.spatial == 1 {
-        with_scratch(2 * channels, |scratch| merge(x, &[], [&mut *mean, &mut *variance], scratch));
-    } else if norm.batch == 1 {
-        measure_runs(cx, norm, x, [&mut *mean, &mut *variance]);
+    let outputs = [&mut *mean, &mut *variance];
+    if norm.batch == 1 {
+        measure_runs(cx, norm, x, outputs);
+    } else if norm.has_columns() {
+        measure_columns(cx, norm, x, outputs);
     } else {
+        let (channels, runs) = (norm.channels, norm.batch * norm.channels);
         with_scratch(2 * runs + 2 * channels, |scratch| {
             let (means, rest) = scratch.split_at_mut(runs);
             let (squares, rest) = rest.split_at_mut(runs);
             measure_runs(cx, norm, x, [means, squares]);
-            merge(means, squares, [&mut *mean, &mut *variance], rest);
+            let (run_len, runs) = (norm.spatial, norm.batch);
+            let runs = moments::Runs { run_len, runs, stride: channels, means, squares };
+            runs.merge(cx, outputs, rest);
         });
     }
     for squares in variance {
@@ -60,9 +54,52 @@ pub fn batch_statistics(
     Ok(())
 }
 
-/// Mean and squares about it of each run.
+/// Mean and squares about it of each channel, from those of its columns.
+fn measure_columns(cx: &Context, norm: &BatchNorm, x: &[f32], outputs: [&mut [f32]; 2]) {
+    let &BatchNorm { batch, channels, spatial, .. } = norm;
+    let columns = norm.columns();
+    let values = moments::Runs { run_len: 1, runs: batch, stride: columns, means: x, squares: &[] };
+    if spatial == 1 {
+        return with_scratch(2 * columns, |scratch| values.merge(cx, outputs, scratch));
+    }
+    with_scratch(4 * columns, |scratch| {
+        let (of_columns, turned) = scratch.split_at_mut(2 * columns);
+        let (means, squares) = of_columns.split_at_mut(columns);
+        values.merge(cx, [means, squares], turned);
+        // As runs of a channel: `[positions, channels]`.
+        for (columns, turned) in
+            of_columns.chunks_exact(columns).zip(turned.chunks_exact_mut(columns))
+        {
+            cx.isa().run(Turn { columns, channels, spatial, turned });
+        }
+        let (means, squares) = turned.split_at(columns);
+        let runs =
+            moments::Runs { run_len: batch, runs: spatial, stride: channels, means, squares };
+        runs.merge(cx, outputs, of_columns);
+    });
+}
+
+/// `[channels, spatial]` as `[spatial, channels]`.
+struct Turn<'a> {
+    columns: &'a [f32],
+    channels: usize,
+    spatial: usize,
+    turned: &'a mut [f32],
+}
+
+impl Kernel for Turn<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Turn { columns, channels, spatial, turned } = self;
+        transpose(simd, columns, spatial, [channels, spatial], turned, channels);
+    }
+}
+
+/// Mean and squares about it of each channel of each image.
 fn measure_runs(cx: &Context, norm: &BatchNorm, x: &[f32], [mean, squares]: [&mut [f32]; 2]) {
-    let runs = norm.runs_per_task();
+    let runs = (TASK / norm.spatial).max(1);
     let (tasks, chunk) = (mean.len().div_ceil(runs), runs * norm.spatial);
     let outputs = [(mean, runs), (squares, runs)];
     cx.threads().for_each_chunk(tasks, 4 * x.len(), outputs, |task, [mean, squares]| {

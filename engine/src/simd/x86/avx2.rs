@@ -150,6 +150,14 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn eq(self, a: Pair, b: Pair) -> Pair {
+        // SAFETY: the token proves AVX2.
+        unsafe {
+            Pair(_mm256_cmp_ps::<_CMP_EQ_OQ>(a.0, b.0), _mm256_cmp_ps::<_CMP_EQ_OQ>(a.1, b.1))
+        }
+    }
+
+    #[inline(always)]
     fn select(self, mask: Pair, if_true: Pair, if_false: Pair) -> Pair {
         // SAFETY: the token proves AVX2.
         unsafe {
@@ -212,8 +220,8 @@ impl Simd for Avx2 {
         // SAFETY: the token proves AVX2.
         let (low, high) = unsafe {
             (
-                transpose4([v[0].0, v[1].0, v[2].0, v[3].0]),
-                transpose4([v[0].1, v[1].1, v[2].1, v[3].1]),
+                transpose_quarters8([v[0].0, v[1].0, v[2].0, v[3].0]),
+                transpose_quarters8([v[0].1, v[1].1, v[2].1, v[3].1]),
             )
         };
         [0, 1, 2, 3].map(
@@ -283,12 +291,13 @@ unsafe fn transpose8(v: [__m256; 8]) -> [__m256; 8] {
     }
 }
 
-/// [`Simd::transpose_quarters`] of eight lanes.
+/// [`Simd::transpose_quarters`] of eight lanes. A closure would be no part of the code that is compiled with
+/// the tier's instructions, unless the compiler inlines it.
 ///
 /// # Safety
 /// The CPU has AVX.
 #[inline(always)]
-unsafe fn transpose4(v: [__m256; 4]) -> [__m256; 4] {
+unsafe fn transpose_quarters8(v: [__m256; 4]) -> [__m256; 4] {
     // SAFETY: the caller promises AVX.
     unsafe {
         let a = _mm256_unpacklo_ps(v[0], v[1]);

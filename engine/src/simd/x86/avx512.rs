@@ -115,6 +115,12 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    fn eq(self, a: __m512, b: __m512) -> __mmask16 {
+        // SAFETY: the token proves AVX-512 F.
+        unsafe { _mm512_cmp_ps_mask::<_CMP_EQ_OQ>(a, b) }
+    }
+
+    #[inline(always)]
     fn select(self, mask: __mmask16, if_true: __m512, if_false: __m512) -> __m512 {
         // SAFETY: the token proves AVX-512 F.
         unsafe { _mm512_mask_blend_ps(mask, if_false, if_true) }

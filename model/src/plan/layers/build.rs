@@ -82,7 +82,7 @@ impl Builder<'_> {
             return Ok(());
         }
         let kind = match layer {
-            Layer::Conv2d(conv) => {
+            Layer::Conv2d(conv) if conv.is_zero_padded() => {
                 let geometry = conv.geometry([input_shape[1], input_shape[2]])?;
                 DraftKind::Node(Kind::Block(Box::new(self.block(index, geometry))))
             }

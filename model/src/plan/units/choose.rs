@@ -27,10 +27,11 @@ pub(super) fn lanes(input: &[usize], layers: &[FlatLayer], batch: usize) -> Opti
 
 /// Whether there is a node for it.
 fn is_of_units(layer: &Layer) -> bool {
-    let norm = layer.batch_norm().is_some();
-    norm || layer.is_view()
-        || layer.activation().is_some()
-        || matches!(layer, Layer::Conv2d(_) | Layer::Linear(_))
+    match layer {
+        Layer::Conv2d(conv) => conv.is_zero_padded(),
+        Layer::Linear(_) => true,
+        _ => layer.batch_norm().is_some() || layer.activation().is_some() || layer.is_view(),
+    }
 }
 
 fn len(shape: &[usize]) -> usize {

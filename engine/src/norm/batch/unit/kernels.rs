@@ -2,7 +2,8 @@
 
 use super::{UnitConstants, UnitGradient, UnitLayout, UnitNorm};
 use crate::moments::{lane_moments, moments};
-use crate::simd::{Kernel, LANES, Simd, fold, load, map, store, update_fold};
+use crate::norm::run::{Gradient, gradient_sums, normalise};
+use crate::simd::{Kernel, LANES, Simd, fold, load, store, update_fold};
 
 impl UnitNorm {
     /// The number of runs of values that have the same constants, and their length.
@@ -106,15 +107,9 @@ impl Kernel for Normalize<'_> {
         let Normalize { unit, x, constants: UnitConstants { mean, scale, bias }, y } = self;
         let (runs, len) = unit.runs();
         for run in 0..runs {
-            let [mean, scale, bias] =
-                [mean, scale, bias].map(|values| unit.constant(simd, values, run));
-            map(
-                simd,
-                [&x[run * len..][..len]],
-                &mut y[run * len..][..len],
-                #[inline(always)]
-                |[x]| simd.mul_add(simd.sub(x, mean), scale, bias),
-            );
+            let constants = [mean, scale, bias].map(|values| unit.constant(simd, values, run));
+            let y = &mut y[run * len..][..len];
+            normalise(simd, &x[run * len..][..len], constants, y);
         }
     }
 }
@@ -137,14 +132,8 @@ impl Kernel for Sums<'_> {
         let (runs, len) = unit.runs();
         for run in 0..runs {
             let mean = unit.constant(simd, mean, run);
-            let [sum, product] = fold(
-                simd,
-                [x, dy].map(|values| &values[run * len..][..len]),
-                #[inline(always)]
-                |[sum, product], [x, dy]| {
-                    [simd.add(sum, dy), simd.mul_add(dy, simd.sub(x, mean), product)]
-                },
-            );
+            let [sum, product] =
+                gradient_sums(simd, [x, dy].map(|values| &values[run * len..][..len]), mean);
             unit.put(simd, sum, run, sums);
             unit.put(simd, product, run, products);
         }
@@ -167,21 +156,21 @@ impl Kernel for InputGradient<'_> {
     fn run<S: Simd>(self, simd: S) {
         let InputGradient { unit, x, gradient, negative_slope, dy, sums } = self;
         let UnitGradient { mean, scale, average, steepness } = gradient;
+        let of = Gradient { mean, scale, average, steepness };
         let slope = simd.splat(negative_slope);
         let (runs, len) = unit.runs();
         for run in 0..runs {
-            let [mean, scale, average, steepness] =
-                [mean, scale, average, steepness].map(|values| unit.constant(simd, values, run));
-            let sloped = simd.mul(scale, slope);
+            let of = of.each(
+                #[inline(always)]
+                |values| unit.constant(simd, values, run),
+            );
             let [sum] = update_fold(
                 simd,
                 [&x[run * len..][..len]],
                 [&mut dy[run * len..][..len]],
                 #[inline(always)]
                 |[sum], [x], [dy]| {
-                    let scale = simd.select(simd.gt(x, simd.zero()), scale, sloped);
-                    let distance = simd.mul(simd.sub(x, mean), steepness);
-                    let dx = simd.mul(scale, simd.sub(simd.sub(dy, average), distance));
+                    let dx = of.input(simd, slope, [x, dy]);
                     ([simd.add(sum, dx)], [dx])
                 },
             );
