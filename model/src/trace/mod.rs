@@ -67,7 +67,7 @@ impl Gradients {
 
 /// Runs `network` on `inputs` `[N, …]`; N is what they hold. Running statistics stay as they are.
 ///
-/// By batch statistics these are the values of a training step.
+/// By batch statistics these are the values of a training step, but that `Dropout` leaves nothing out.
 ///
 /// ```
 /// use loupe_engine::Context;
