@@ -1,8 +1,8 @@
 //! Single operations of the engine against PyTorch, on every tier.
 //!
-//! `fixtures/README.md` says what the files hold. How far PyTorch's f32 is from f64 in each tensor is listed
-//! there for `operations.safetensors.gz`, and beside the file of a room (`pool.md`). Each tolerance is about
-//! four times the largest distance that is listed for the operation, as a share of the tensor's largest element. Where values span many magnitudes,
+//! `fixtures/README.md` says what `operations.safetensors.gz` holds and how far PyTorch's f32 is from
+//! f64 in each tensor. Each tolerance is about four times the largest distance that the README lists
+//! for the operation, as a share of the tensor's largest element. Where values span many magnitudes,
 //! elements are compared one by one; a formula of a few roundings then has a few ε (1.2e-7) to err.
 //!
 //! | operation | largest distance | tolerance |
