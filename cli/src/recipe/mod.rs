@@ -179,6 +179,7 @@ impl Recipe {
     pub(crate) fn trainer(&self, cx: EngineContext, network: Network) -> Trainer {
         let mut trainer = Trainer::new(cx, network, self.loss.clone(), self.optimizer.options());
         trainer.set_clip_grad_norm(self.clip_grad_norm);
+        trainer.set_seed(self.seed);
         trainer
     }
 

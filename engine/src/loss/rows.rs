@@ -182,6 +182,7 @@ impl<'a> Softmax<'a> {
 
     /// The [loss](Softmax::loss) of a row; its gradient times `scale` takes the place of the exponentials.
     #[inline(always)]
+    #[expect(clippy::redundant_closure, reason = "it is inlined always, as no reference would be")]
     fn row<S: Simd, const I: usize>(
         self,
         simd: S,
