@@ -78,7 +78,8 @@ impl Operation for PReLUOperation {
         gradient.fill(0.0);
         let planes = x.chunks_exact(self.positions).zip(dy.chunks_exact(self.positions));
         for (i, (x, dy)) in planes.enumerate() {
-            gradient[i % slopes.len()] += x.iter().zip(dy).map(|(x, dy)| x.min(0.0) * dy).sum::<f32>();
+            gradient[i % slopes.len()] +=
+                x.iter().zip(dy).map(|(x, dy)| x.min(0.0) * dy).sum::<f32>();
         }
         // The first layer of a network is not asked for it.
         let Some(dx) = dx else { return Ok(()) };

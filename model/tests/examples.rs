@@ -26,7 +26,8 @@ fn run(name: &str, arguments: &[&Path]) -> String {
     program.set_file_name("examples");
     program.push(format!("{name}{}", std::env::consts::EXE_SUFFIX));
     let output = Command::new(&program).args(arguments).current_dir(repository()).output();
-    let output = output.unwrap_or_else(|e| panic!("{}: {e}; build the examples", program.display()));
+    let output =
+        output.unwrap_or_else(|e| panic!("{}: {e}; build the examples", program.display()));
     assert!(output.status.success(), "{name}: {output:?}");
     String::from_utf8(output.stdout).unwrap()
 }
