@@ -1,5 +1,5 @@
 # `make check` is what a change must pass before it is pushed.
-.PHONY: check lint test bench peers fuzz-build
+.PHONY: check lint test package bench peers fuzz-build
 
 check: lint test
 
@@ -12,6 +12,10 @@ lint:
 
 test:
 	cargo test --workspace
+
+# The packages of the libraries, each built from what is in it.
+package:
+	cargo package -p loupe-engine -p loupe-model $(ARGS)
 
 bench:
 	cargo bench

@@ -1,4 +1,4 @@
-//! `loupe summary` and `loupe export` from the outside.
+//! `loupe summary` and `loupe export` from the outside, and a network of every layer.
 
 mod support;
 
@@ -92,4 +92,86 @@ fn what_cannot_be_exported() {
     assert_eq!(sandbox.read("mine.safetensors"), b"mine");
     sandbox.loupe("export run --out mine.safetensors --force").succeeds();
     assert_eq!(sandbox.list("."), ["data", "mine.safetensors", "run"]);
+}
+
+/// A network with all layers that a file can have.
+const EVERY_LAYER: &str = r#"
+input = [1, 28, 28]
+layers = [
+    { type = "Conv2d", in_channels = 1, out_channels = 4, kernel_size = 5, stride = 2, padding = 2, padding_mode = "reflect" },
+    { type = "BatchNorm2d", num_features = 4 },
+    { type = "GELU" },
+    { type = "MaxPool2d", kernel_size = 2 },                 # [4, 7, 7]
+    { type = "Residual", layers = [
+        { type = "Conv2d", in_channels = 4, out_channels = 6, kernel_size = 3, padding = 1 },
+        { type = "GroupNorm", num_groups = 2, num_channels = 6 },
+        { type = "SiLU" },
+        { type = "Dropout", p = 0.1 },
+        { type = "Residual", layers = [
+            { type = "Conv2d", in_channels = 6, out_channels = 6, kernel_size = 1 },
+            { type = "ReLU" },
+        ] },
+    ], shortcut = [
+        { type = "Conv2d", in_channels = 4, out_channels = 6, kernel_size = 1, bias = false },
+    ] },
+    { type = "ConvTranspose2d", in_channels = 6, out_channels = 4, kernel_size = 2, stride = 2 },
+    { type = "LeakyReLU", negative_slope = 0.1 },            # [4, 14, 14]
+    { type = "AvgPool2d", kernel_size = 2 },
+    { type = "Upsample", scale_factor = 2 },
+    { type = "Tanh" },
+    { type = "AdaptiveAvgPool2d", output_size = 3 },         # [4, 3, 3]
+    { type = "Flatten" },
+    { type = "Linear", in_features = 36, out_features = 20 },
+    { type = "LayerNorm", normalized_shape = 20 },
+    { type = "Sigmoid" },
+    { type = "View", shape = [20] },
+    { type = "BatchNorm1d", num_features = 20 },
+    { type = "Linear", in_features = 20, out_features = 10 },
+    { type = "Softmax" },
+]
+"#;
+
+#[test]
+fn a_network_of_every_layer() {
+    let sandbox = Sandbox::new();
+    sandbox.write("net.toml", EVERY_LAYER);
+
+    // It is every layer: a name that is none is answered with all that there are.
+    sandbox.write("none.toml", EVERY_LAYER.replace("\"Flatten\"", "\"Flat\""));
+    let message = sandbox.loupe("summary none.toml").fails(1, &["`Flat`, expected one of"]);
+    let (_, names) = message.split_once("expected one of").unwrap();
+    let names: Vec<&str> = names.split('`').skip(1).step_by(2).collect();
+    assert!(names.len() > 20, "{message}");
+    for name in names {
+        assert!(EVERY_LAYER.contains(&format!("\"{name}\"")), "{name} is not in the network");
+    }
+
+    let text = sandbox.loupe("summary net.toml").succeeds();
+    let lines: Vec<String> = text
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+        .skip_while(|line| !line.starts_with("4 "))
+        .take(9)
+        .collect();
+    let expected = [
+        "4 Residual(5 layers, shortcut of 1) [1, 6, 7, 7] 1,176",
+        "4.layers.0 Conv2d(4, 6, kernel_size=3, padding=1) [1, 6, 7, 7] 222 10,584 1,176",
+        "4.layers.1 GroupNorm(2, 6) [1, 6, 7, 7] 12 1,176",
+        "4.layers.2 SiLU() [1, 6, 7, 7] 1,176",
+        "4.layers.3 Dropout(p=0.1) [1, 6, 7, 7] 1,176",
+        "4.layers.4 Residual(2 layers) [1, 6, 7, 7] 1,176",
+        "4.layers.4.layers.0 Conv2d(6, 6, kernel_size=1) [1, 6, 7, 7] 42 1,764 1,176",
+        "4.layers.4.layers.1 ReLU() [1, 6, 7, 7] 1,176",
+        "4.shortcut.0 Conv2d(4, 6, kernel_size=1, bias=False) [1, 6, 7, 7] 24 1,176 1,176",
+    ];
+    assert_eq!(lines, expected, "{text}");
+
+    let trained = sandbox.loupe("train --model net.toml --epochs 2 --batch-size 8 --out run");
+    let trained = scores(&trained.succeeds());
+    assert_eq!(scores(&sandbox.loupe("eval run").succeeds()), trained);
+    let words = sandbox.loupe("inspect run").succeeds();
+    assert!(!words.contains("makes of it"), "a layer without words: {words}");
+    sandbox.loupe("explain --model net.toml --batch-size 8 --json").succeeds();
+    sandbox.loupe("export run --out net.safetensors").succeeds();
+    assert_eq!(scores(&sandbox.loupe("eval net.safetensors").succeeds()), trained);
 }

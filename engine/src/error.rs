@@ -1,13 +1,13 @@
 //! What can be wrong with what a caller hands in.
 
 use crate::simd::Tier;
+use std::fmt;
 
 /// A shape, length or option that an operation cannot work with.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
     /// A slice does not have the length that the shapes ask for.
-    #[error("{op}: {what} must have {expected} elements, found {found}")]
     Length {
         /// The operation.
         op: &'static str,
@@ -19,7 +19,6 @@ pub enum Error {
         found: usize,
     },
     /// A size or option is outside what the operation is defined for.
-    #[error("{op}: {what} must be {expected}, found {found}")]
     Invalid {
         /// The operation.
         op: &'static str,
@@ -31,7 +30,6 @@ pub enum Error {
         found: String,
     },
     /// The number of elements of a tensor does not fit the address space.
-    #[error("{op}: {what} would have more elements than memory can address")]
     Overflow {
         /// The operation.
         op: &'static str,
@@ -39,19 +37,16 @@ pub enum Error {
         what: &'static str,
     },
     /// No tier has this name.
-    #[error("unknown instruction set {name:?}; expected one of portable, avx2, avx512")]
     UnknownTier {
         /// The name.
         name: String,
     },
     /// This CPU cannot run the tier.
-    #[error("this CPU does not support the instruction set {:?}", .tier.name())]
     UnsupportedTier {
         /// The tier.
         tier: Tier,
     },
     /// The operating system refused to start a thread pool.
-    #[error("could not start {threads} threads: {reason}")]
     ThreadPool {
         /// The size of the pool.
         threads: usize,
@@ -59,6 +54,35 @@ pub enum Error {
         reason: String,
     },
 }
+
+// By hand: a macro for it would bring six more packages into every build.
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Length { op, what, expected, found } => {
+                write!(f, "{op}: {what} must have {expected} elements, found {found}")
+            }
+            Error::Invalid { op, what, expected, found } => {
+                write!(f, "{op}: {what} must be {expected}, found {found}")
+            }
+            Error::Overflow { op, what } => {
+                write!(f, "{op}: {what} would have more elements than memory can address")
+            }
+            Error::UnknownTier { name } => write!(
+                f,
+                "unknown instruction set {name:?}; expected one of portable, avx2, avx512"
+            ),
+            Error::UnsupportedTier { tier } => {
+                write!(f, "this CPU does not support the instruction set {:?}", tier.name())
+            }
+            Error::ThreadPool { threads, reason } => {
+                write!(f, "could not start {threads} threads: {reason}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for Error {}
 
 impl Error {
     /// The same error of the operation that has called the one that found it.

@@ -1,14 +1,10 @@
 //! SIMD, multithreaded CPU kernels for convolutional networks: operations on slices of `f32`, forward
 //! and backward.
 //!
-//! Every operation takes a [`Context`]: the instructions ([`Isa`]) and the [`Threads`] to run with. All
-//! tiers of instructions are compiled in; an [`Isa`] is obtained by asking the CPU, so it proves that
-//! its tier can run. For one tier the number of threads does not change a bit of a result, because work
-//! is cut by the problem's size only and partial sums are added in order.
-//!
-//! Tensors are row-major: images `[N, C, H, W]`, convolution weights `[O, C / groups, Kh, Kw]`, linear
-//! weights `[out, in]`. Outputs and gradients are overwritten. Lengths, sizes and options that do not
-//! fit are an [`Error`] that names the argument. Nothing is kept between calls but scratch memory.
+//! It is for those who write layers, solvers or whole networks of their own and want their products,
+//! convolutions, normalisations, losses and optimisers fast on CPUs. It knows no layers, names or files; the
+//! crate `loupe-model` adds these. Each room stands alone: who needs a matrix product uses [`gemm`] and nothing
+//! else.
 //!
 //! ```
 //! use loupe_engine::Context;
@@ -24,8 +20,89 @@
 //! # Ok::<(), loupe_engine::Error>(())
 //! ```
 //!
-//! The feature `reference` adds the module `reference`: the same operations in `f64` and plain loops, by
-//! which the kernels are judged.
+//! # Instructions and threads
+//!
+//! Every operation takes a [`Context`]: the instructions ([`Isa`]) and the [`Threads`] to run with. It is made
+//! once, and cloned where it is needed; clones share the threads.
+//!
+//! - [`Context::serial`] is the best tier of this CPU on the calling thread. No thread is started. For small
+//!   problems, and for servers whose threads each have work of their own, it is the best choice.
+//! - [`Threads::new`] makes a pool that helps the calling thread, [`Threads::from_pool`] takes an existing rayon
+//!   pool. Lists of less than [`Threads::MIN_PARALLEL_WORK`] operations stay on the calling thread all the same.
+//! - All tiers are compiled in, so an ordinary build is enough. An [`Isa`] is obtained by asking the CPU and so
+//!   proves that its tier can run. [`Isa::of`] gives a chosen one; [`Context::from_env`] lets the user choose by
+//!   `LOUPE_ISA`. No other function reads the environment.
+//!
+//! ```
+//! use loupe_engine::{Context, Isa, Threads, Tier};
+//! use std::sync::Arc;
+//!
+//! let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+//! let cx = Context::new(Isa::best(), Threads::from_pool(Arc::new(pool)));
+//! assert_eq!(cx.threads().count(), 2);
+//!
+//! // The same numbers on every CPU of an architecture, for tests of one's own.
+//! let portable = Isa::of(Tier::Portable).expect("it is always there");
+//! let cx = Context::new(portable, Threads::serial());
+//! # assert_eq!(cx.isa().tier(), Tier::Portable);
+//! ```
+//!
+//! # Shapes, results, memory
+//!
+//! Tensors are row-major slices: images `[N, C, H, W]`, convolution weights `[O, C / groups, Kh, Kw]`, linear
+//! weights `[out, in]`. N follows from the length of the input. Sizes that stay the same are checked once, when a
+//! geometry such as [`conv::Conv2d`] is made. Outputs and gradients are overwritten; what was in them does not
+//! matter. A backward function stands below its forward function and takes what that saved as arguments.
+//!
+//! Nothing is kept between calls but scratch memory, which belongs to the thread: a repeated call allocates
+//! nothing on the tiers `avx2` and `avx512`. Running statistics, moments of an optimiser and the like belong to the
+//! caller. A [`Buffer`] is memory that begins on a cache line.
+//!
+//! A step of training by hand, for y = 2 x + 1:
+//!
+//! ```
+//! use loupe_engine::Context;
+//! use loupe_engine::linear::{Linear, linear, linear_backward_weight};
+//! use loupe_engine::loss::{Reduction, mse};
+//! use loupe_engine::optim::{Gradient, SgdOptions, sgd_step};
+//!
+//! let cx = Context::serial();
+//! let layer = Linear { batch: 4, in_features: 1, out_features: 1 };
+//! let (x, target) = ([-1.0, 0.0, 1.0, 2.0], [-1.0, 1.0, 3.0, 5.0]);
+//! let (mut y, mut dy) = ([0.0; 4], [0.0; 4]);
+//! // Weight and bias; their gradients and velocities.
+//! let (mut parameters, mut gradient, mut velocity) = ([0.0; 2], [0.0; 2], [0.0; 2]);
+//! let options = SgdOptions { lr: 0.1, momentum: 0.5, ..SgdOptions::default() };
+//! for _ in 0..100 {
+//!     let (weight, bias) = parameters.split_at(1);
+//!     linear(&cx, &layer, &x, weight, Some(bias), &mut y)?;
+//!     mse(&cx, Reduction::Mean, &y, &target, Some(&mut dy))?;
+//!     let (dweight, dbias) = gradient.split_at_mut(1);
+//!     linear_backward_weight(&cx, &layer, &x, &dy, dweight, Some(dbias))?;
+//!     sgd_step(&cx, &options, &mut parameters, Gradient::dense(&gradient), &mut velocity)?;
+//! }
+//! let [weight, bias] = parameters;
+//! assert!((weight - 2.0).abs() < 1e-4 && (bias - 1.0).abs() < 1e-4);
+//! # Ok::<(), loupe_engine::Error>(())
+//! ```
+//!
+//! # The same bits
+//!
+//! Work is cut by the problem's size only and partial sums are added in order, so the number of threads does not
+//! change a bit of a result. The tiers `avx2` and `avx512` give the same bits as each other; `portable` may round
+//! otherwise, by the tolerances that the tests hold it to. Random choices ([`dropout`]) follow from a key of the
+//! caller.
+//!
+//! # Errors
+//!
+//! Lengths, sizes and options that do not fit are an [`Error`] that names the operation, the argument, and what
+//! was expected and found. It is returned before anything is written, unless a function says otherwise. NaN and
+//! infinite values are numbers like others and do what they do in PyTorch.
+//!
+//! # Features
+//!
+//! `reference`, off by default, adds the module `reference`: the same operations in `f64` and plain loops, by
+//! which the kernels are judged, with a comparator and finite differences, for tests.
 
 pub mod activation;
 mod buffer;
@@ -56,3 +133,8 @@ pub use context::Context;
 pub use error::Error;
 pub use simd::{Isa, LANES, Tier};
 pub use threads::{Loop, Threads, Watch};
+
+/// Compiles and runs the README's example.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,4 +1,4 @@
-//! Writes what a network makes of the first 48 training digits, for PyTorch to compare:
+//! A tool of the fixtures: writes what a network makes of the first 48 training digits, for PyTorch to compare.
 //!
 //! ```text
 //! cargo run -p loupe-model --example outputs -- cnn WEIGHTS OUTPUTS

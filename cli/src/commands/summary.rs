@@ -79,13 +79,14 @@ fn print(output: &mut Output, name: &str, summary: &Summary, training_flops: u64
             count(summary.input_bytes()),
         ],
     ];
-    for layer in &summary.layers {
+    for layer in blocks_first(&summary.layers) {
         let LayerSummary { path, layer, output, parameters, multiply_adds, output_bytes, .. } =
             layer;
         let (parameters, bytes) = (count(*parameters as u64), count(*output_bytes));
+        let depth = path.matches('.').count();
         rows.push([
             path.clone(),
-            layer.clone(),
+            format!("{:depth$}{layer}", ""),
             shape(output),
             parameters,
             count(*multiply_adds),
@@ -105,7 +106,7 @@ fn print(output: &mut Output, name: &str, summary: &Summary, training_flops: u64
     });
     let line = |[index, layer, shape, numbers @ ..]: &[String; 6]| {
         let [index_width, layer_width, shape_width, ..] = widths;
-        let mut line = format!("{index:>index_width$} {layer:layer_width$}  {shape:shape_width$}");
+        let mut line = format!("{index:<index_width$} {layer:layer_width$}  {shape:shape_width$}");
         for (number, width) in numbers.iter().zip(&widths[3..]) {
             line += &format!("  {number:>width$}");
         }
@@ -135,6 +136,18 @@ fn print(output: &mut Output, name: &str, summary: &Summary, training_flops: u64
         let number = Thousands(number as usize).to_string();
         output.line(format_args!("{what:<36} {number:>16}{unit}"));
     }
+}
+
+/// The layers with each block in front of the layers that it holds; its sum is computed behind them.
+fn blocks_first(layers: &[LayerSummary]) -> Vec<&LayerSummary> {
+    // A block's path is the beginning of theirs, and `layers` comes before `shortcut` in the alphabet.
+    let place = |layer: &LayerSummary| -> Vec<(usize, String)> {
+        let parts = layer.path.split('.');
+        parts.map(|part| (part.parse().unwrap_or(0), part.to_owned())).collect()
+    };
+    let mut layers: Vec<&LayerSummary> = layers.iter().collect();
+    layers.sort_by_cached_key(|layer| place(layer));
+    layers
 }
 
 /// A number with commas; nothing for 0.

@@ -6,7 +6,8 @@ use crate::spec::NetworkSpec;
 /// Turns the outputs of one item into a number from 0 to 1 for each class.
 ///
 /// If the last layer is a `Sigmoid` the outputs are scores, one for each class by itself, and stay as they
-/// are; they need not sum to 1. Those of a `Softmax` stay too. Otherwise they are taken for logits: row ← exp(row) / Σ exp(row) (softmax),
+/// are; they need not sum to 1. The outputs of a `Softmax` are probabilities already. Otherwise they are taken for
+/// logits: row ← exp(row) / Σ exp(row) (softmax),
 /// computed as exp(row − max), so that large logits do not overflow.
 ///
 /// A row that holds NaN or +∞ becomes NaN as a whole.

@@ -56,8 +56,8 @@ impl Predictor {
         Ok(Predictor { cx, network, classes: None, input_len, output_len, plans })
     }
 
-    /// Of a file that says of which network it is, such as `loupe train` writes
-    /// ([`Network::described_weights`]).
+    /// Of a file that says of which network it is ([`Network::described_weights`]), such as `loupe export` writes.
+    /// For the weights alone there is [`Predictor::from_weights`].
     ///
     /// # Errors
     /// [`Error::Weights`] if the file cannot be read, is no such file or does not fit; [`Error::Spec`] if its
