@@ -50,6 +50,7 @@ pub mod nets;
 mod network;
 mod normalization;
 mod normalization_doctor;
+mod onnx;
 mod optim;
 mod parameters;
 mod plan;
@@ -79,6 +80,7 @@ pub use normalization_doctor::{
     NormalizationReport, NormalizedLayer, Reestimate, ReestimateOptions, Spread,
     compare_normalization, reestimate_running_statistics,
 };
+pub use onnx::OnnxError;
 pub use optim::{Optimizer, OptimizerOptions};
 pub use parameters::TensorInfo;
 pub use plan::{Plan, PlanMemory};
