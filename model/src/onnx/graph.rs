@@ -19,14 +19,20 @@ pub(super) fn int(number: usize) -> i64 {
 
 /// An operator with its inputs and attributes.
 #[derive(Clone, Debug)]
-pub(super) struct Node(Message);
+pub(super) struct Node {
+    operator: &'static str,
+    /// Fields `input`.
+    inputs: Message,
+    /// Fields `attribute`.
+    attributes: Message,
+}
 
 impl Node {
     /// Without attributes.
-    pub(super) fn new(operator: &str, inputs: &[impl AsRef<str>]) -> Node {
+    pub(super) fn new(operator: &'static str, inputs: &[impl AsRef<str>]) -> Node {
         let inputs = inputs.iter().map(AsRef::as_ref);
-        let message = inputs.fold(Message::new(), |message, input| message.string(1, input));
-        Node(message.string(4, operator))
+        let inputs = inputs.fold(Message::new(), |message, input| message.string(1, input));
+        Node { operator, inputs, attributes: Message::new() }
     }
 
     /// Sets an attribute that is a whole number.
@@ -52,7 +58,7 @@ impl Node {
     /// `kind` is a number of the enumeration `AttributeType`.
     fn attribute(self, name: &str, kind: i64, value: impl FnOnce(Message) -> Message) -> Node {
         let attribute = value(Message::new().string(1, name)).int(20, kind);
-        Node(self.0.message(5, &attribute))
+        Node { attributes: self.attributes.message(5, &attribute), ..self }
     }
 }
 
@@ -68,7 +74,8 @@ pub(super) struct Graph {
 impl Graph {
     /// Adds a node that writes the value `output`. `doc` is what people read of it.
     pub(super) fn node(&mut self, node: Node, name: &str, output: &str, doc: &str) {
-        self.nodes.push(node.0.string(2, output).string(3, name).string(6, doc));
+        let message = node.inputs.string(2, output).string(3, name).string(4, node.operator);
+        self.nodes.push(message.merge(&node.attributes).string(6, doc));
     }
 
     fn tensor(&mut self, name: &str, shape: &[usize], data_type: i64, bytes: &[u8]) {

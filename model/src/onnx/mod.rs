@@ -1,6 +1,7 @@
 //! Networks as ONNX files, for other runtimes.
 //!
-//! A file is a `ModelProto` of `onnx.proto`: the network for inference, with its values. The operators are those of
+//! A file is a `ModelProto` of `onnx.proto`: the network for inference, with its values. Fields come in the order of
+//! their numbers, in which the libraries of Protocol Buffers write them too. The operators are those of
 //! opset 17, which every runtime reads that is not older than 2022. What has no operator there is composed of
 //! several: GELU (an operator since opset 20), circular padding (19), group normalisation (as meant here 21).
 //!
