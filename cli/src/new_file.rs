@@ -51,5 +51,5 @@ pub(crate) fn expect_ending(file: &Path, ending: &str) -> Result<()> {
 pub(crate) fn write_new(file: &NewFile, bytes: &[u8]) -> Result<()> {
     file.check()?;
     write_atomically(&file.out, bytes)
-        .with_context(|| format!("{}: cannot write the weights", file.out.display()))
+        .with_context(|| format!("{}: cannot write the file", file.out.display()))
 }

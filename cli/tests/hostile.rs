@@ -103,13 +103,14 @@ fn weights_that_compute_nothing() {
             "doctor run",
             "inspect run",
             "export run --out net.safetensors",
+            "export run --out net.onnx",
             "predict run data/mnist/t10k-images-idx3-ubyte",
         ] {
             let start = format!("loupe: run/weights.safetensors: {found}\n");
             assert_eq!(sandbox.loupe(command).fails(1, &[]), start, "{command}");
         }
     }
-    assert!(!sandbox.has("net.safetensors"));
+    assert!(!sandbox.has("net.safetensors") && !sandbox.has("net.onnx"));
 }
 
 /// Finite weights can still leave the range of numbers.

@@ -73,14 +73,51 @@ fn an_exported_file_says_of_which_network_it_is() {
     assert_eq!(sandbox.read("bare.safetensors"), sandbox.read("run/weights.safetensors"));
 }
 
+/// What stands in it is tested where it is written.
+#[test]
+fn a_file_for_other_runtimes() {
+    let sandbox = Sandbox::new();
+    sandbox.loupe("train --epochs 1 --out run").succeeds();
+    let text = sandbox.loupe("export run --out net.onnx").succeeds();
+    assert!(text.starts_with("wrote net.onnx, 3,720 parameters in "), "{text}");
+    assert!(text.contains("running statistics") && text.contains("`loupe doctor run`"), "{text}");
+    assert_eq!(sandbox.loupe("export run --out quiet.onnx -q").succeeds(), "");
+    let bytes = sandbox.read("net.onnx");
+    assert_eq!(sandbox.read("quiet.onnx"), bytes);
+    sandbox.loupe("export run --bare --format onnx --out bare.ONNX").succeeds();
+    let bare = sandbox.read("bare.ONNX");
+    let metadata = bytes.strip_prefix(&bare[..]).expect("the description comes last");
+    assert!(String::from_utf8_lossy(metadata).contains("\"classes\""));
+
+    sandbox.loupe("train --model mlp --epochs 0 --out mlp").succeeds();
+    let text = sandbox.loupe("export mlp --out mlp.onnx").succeeds();
+    assert_eq!(text.lines().count(), 1, "{text}");
+    for (file, format) in [("a.onnx", "onnx"), ("a.safetensors", "safetensors")] {
+        let text = sandbox.loupe(&format!("export mlp --json --out {file}")).succeeds();
+        let report: Value = serde_json::from_str(&text).unwrap();
+        let bytes = sandbox.read(file).len();
+        let expected = serde_json::json!({
+            "file": file, "format": format, "parameters": 159_410, "bytes": bytes
+        });
+        assert_eq!(report, expected);
+    }
+    let parts = ["net.onnx", "not a safetensors file"];
+    sandbox.loupe("eval net.onnx --model cnn").fails(1, &parts);
+}
+
 #[test]
 fn what_cannot_be_exported() {
     let sandbox = Sandbox::new();
     sandbox.loupe("train --epochs 0 --out run").succeeds();
     sandbox.loupe("export run").fails(2, &["--out <FILE>"]);
-    let onnx = "export run --out net.onnx";
-    sandbox.loupe(&format!("{onnx} --format onnx")).fails(2, &["'onnx'", "safetensors"]);
-    sandbox.loupe(onnx).fails(1, &["net.onnx: expected a name that ends in .safetensors"]);
+    let pytorch = "export run --out net.pt";
+    sandbox.loupe(&format!("{pytorch} --format pt")).fails(2, &["'pt'", "safetensors", "onnx"]);
+    let parts = ["net.pt: expected a name that ends in .safetensors or .onnx"];
+    sandbox.loupe(pytorch).fails(1, &parts);
+    let parts = ["net.onnx: expected a name that ends in .safetensors\n"];
+    sandbox.loupe("export run --out net.onnx --format safetensors").fails(1, &parts);
+    let parts = ["net.safetensors: expected a name that ends in .onnx\n"];
+    sandbox.loupe("export run --out net.safetensors --format onnx").fails(1, &parts);
     sandbox.loupe("export run --out run").fails(1, &["run: expected the name of a file"]);
     sandbox
         .loupe("export run --out no/w.safetensors")

@@ -17,12 +17,13 @@ const DIGITS: usize = 48;
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [name, weights, outputs] = &arguments[..] else {
-        return Err("expected three arguments: cnn or mlp, a weights file, a file to write".into());
+        return Err("expected three arguments: cnn, mlp or residual, a weights file, a file to write".into());
     };
     let spec = match name.as_str() {
         "cnn" => nets::mnist_cnn(),
         "mlp" => nets::mnist_mlp(),
-        _ => return Err(format!("unknown network {name}; expected cnn or mlp").into()),
+        "residual" => serde_json::from_str(include_str!("../tests/fixtures/residual.json"))?,
+        _ => return Err(format!("unknown network {name}; expected cnn, mlp or residual").into()),
     };
     let mut network = Network::new(spec, 0)?;
     network.read_weights(Path::new(weights))?;

@@ -10,7 +10,7 @@ use safetensors::tensor::SafeTensors;
 use serde::{Deserialize, Serialize};
 
 /// The entry's name.
-const ENTRY: &str = "loupe";
+pub(crate) const ENTRY: &str = "loupe";
 
 /// What [`Network::weights`] begins with, behind the header's length. A second entry would come in the random
 /// order of a hash map, so it is put in behind this.
@@ -55,13 +55,18 @@ impl Network {
         let len = u64::from_le_bytes(len.try_into().expect("eight bytes")) as usize;
         let (header, values) = rest.split_at(len);
         let behind = header.strip_prefix(BEGINNING).expect("weights begin in this way");
-        let network = self.spec().clone();
-        let description = Description { network, classes: classes.map(<[String]>::to_vec) };
-        let Ok(text) = serde_json::to_string(&description) else { return weights };
+        let Some(text) = self.description(classes) else { return weights };
         let text = serde_json::to_string(&text).expect("text is JSON");
         let mut header = [BEGINNING, format!(",\"{ENTRY}\":{text}").as_bytes(), behind].concat();
         header.resize(header.len().next_multiple_of(WORD), b' ');
         [&(header.len() as u64).to_le_bytes(), &header[..], values].concat()
+    }
+
+    /// A [`Description`] as text, unless the network has a layer of your own.
+    pub(crate) fn description(&self, classes: Option<&[String]>) -> Option<String> {
+        let network = self.spec().clone();
+        let description = Description { network, classes: classes.map(<[String]>::to_vec) };
+        serde_json::to_string(&description).ok()
     }
 }
 

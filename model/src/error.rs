@@ -1,6 +1,7 @@
 //! What can go wrong in this crate.
 
 use crate::data::DataError;
+use crate::onnx::OnnxError;
 use crate::spec::SpecError;
 use crate::training::CheckpointError;
 use crate::weights::WeightsError;
@@ -21,6 +22,9 @@ pub enum Error {
     /// A weights file that cannot be read, used or written.
     #[error(transparent)]
     Weights(#[from] WeightsError),
+    /// A network that cannot be written as ONNX.
+    #[error(transparent)]
+    Onnx(#[from] OnnxError),
     /// A checkpoint that cannot be resumed.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),

@@ -155,6 +155,7 @@ pub mod nets;
 mod network;
 mod normalization;
 mod normalization_doctor;
+mod onnx;
 mod optim;
 mod parameters;
 mod plan;
@@ -185,6 +186,7 @@ pub use normalization_doctor::{
     NormalizationReport, NormalizedLayer, Reestimate, ReestimateOptions, Spread,
     compare_normalization, reestimate_running_statistics,
 };
+pub use onnx::OnnxError;
 pub use optim::{Optimizer, OptimizerOptions};
 pub use parameters::TensorInfo;
 pub use plan::{Plan, PlanMemory};

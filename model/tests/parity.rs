@@ -19,6 +19,7 @@ use loupe_engine::{Context, Isa, Threads};
 use loupe_model::{
     Loss, Network, NetworkSpec, Normalization, OptimizerOptions, Plan, Trainer, nets,
 };
+use safetensors::SafeTensors;
 use support::{Fixture, assert_near, fixture_path};
 
 const DIGITS: usize = 48;
@@ -161,4 +162,31 @@ fn state_dicts_of_pytorch_can_be_read() {
         let record = Fixture::open(&format!("{name}-batch16.safetensors.gz"));
         every_tier(|cx| check_outputs(name, cx, &network, &digits, &record, 100));
     }
+}
+
+/// Tensors of blocks are called `3.layers.0.weight`, of blocks within blocks `3.layers.2.layers.1.weight`.
+#[test]
+fn state_dicts_with_residual_blocks_can_be_read() {
+    let digits = digits();
+    let text = std::fs::read_to_string(fixture_path("residual.json")).unwrap();
+    let spec: NetworkSpec = serde_json::from_str(&text).unwrap();
+    let mut network = Network::new(spec, 3).unwrap();
+    let path = fixture_path("residual-state-dict.safetensors");
+    network.read_weights(&path).unwrap();
+    let record = Fixture::open("residual-outputs.safetensors.gz");
+    every_tier(|cx| check_outputs("residual", cx, &network, &digits, &record, 10));
+
+    let bytes = [std::fs::read(&path).unwrap(), network.weights()];
+    let [theirs, ours] =
+        [&bytes[0], &bytes[1]].map(|bytes| SafeTensors::deserialize(bytes).unwrap());
+    let sorted = |file: &SafeTensors<'_>| {
+        let mut tensors: Vec<_> = file
+            .tensors()
+            .into_iter()
+            .map(|(name, view)| (name, view.dtype(), view.shape().to_vec(), view.data().to_vec()))
+            .collect();
+        tensors.sort_by(|a, b| a.0.cmp(&b.0));
+        tensors
+    };
+    assert_eq!(sorted(&ours), sorted(&theirs));
 }

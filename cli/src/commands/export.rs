@@ -4,9 +4,13 @@ use crate::args::TrainedArguments;
 use crate::new_file::{NewFile, expect_ending, write_new};
 use crate::output::{Output, Thousands};
 use crate::run_folder::RunFolder;
-use crate::trained::read_weights;
+use crate::shell::Word;
+use crate::trained::{Trained, read_weights};
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
+use loupe_model::Normalization;
+use serde_json::json;
+use std::path::Path;
 
 #[derive(Debug, Args)]
 pub(crate) struct ExportArguments {
@@ -16,9 +20,9 @@ pub(crate) struct ExportArguments {
     #[command(flatten)]
     pub(crate) file: NewFile,
 
-    /// Of which kind the file is to be
-    #[arg(long, value_enum, default_value_t = Format::Safetensors)]
-    pub(crate) format: Format,
+    /// Of which kind the file is to be [default: what its name ends in]
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<Format>,
 
     /// Take the weights that did best on the way instead of the last ones
     #[arg(long)]
@@ -27,18 +31,49 @@ pub(crate) struct ExportArguments {
     /// Leave out the description of the network
     #[arg(long)]
     pub(crate) bare: bool,
+
+    /// Write JSON instead of a line
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     /// Tensors with the names of a PyTorch state_dict
     Safetensors,
+    /// The whole network for other runtimes; it normalises by running statistics
+    Onnx,
+}
+
+impl Format {
+    /// Its name, and what files of it end in.
+    fn name(self) -> &'static str {
+        match self {
+            Format::Safetensors => "safetensors",
+            Format::Onnx => "onnx",
+        }
+    }
+
+    /// The format that `file` is to have, if its name ends so and nothing else is `asked` for.
+    fn of(file: &Path, asked: Option<Format>) -> Result<Format> {
+        if let Some(format) = asked {
+            expect_ending(file, format.name())?;
+            return Ok(format);
+        }
+        let ends = |format: &Format| expect_ending(file, format.name()).is_ok();
+        match Format::value_variants().iter().copied().find(ends) {
+            Some(format) => Ok(format),
+            None => {
+                bail!("{}: expected a name that ends in .safetensors or .onnx", file.display())
+            }
+        }
+    }
 }
 
 pub(crate) fn run(arguments: &ExportArguments, mut output: Output) -> Result<()> {
-    let ExportArguments { trained: source, file, format, best, bare } = arguments;
+    let ExportArguments { trained: source, file, format, best, bare, json } = arguments;
     file.check()?;
-    expect_ending(&file.out, "safetensors")?;
+    let format = Format::of(&file.out, *format)?;
     let mut trained = source.open()?;
     if *best {
         let run = &source.run;
@@ -48,16 +83,37 @@ pub(crate) fn run(arguments: &ExportArguments, mut output: Output) -> Result<()>
         }
         read_weights(&mut trained.network, &weights)?;
     }
-    let bytes = match format {
-        Format::Safetensors if *bare => trained.network.weights(),
-        Format::Safetensors => trained.network.described_weights(trained.classes.as_deref()),
+    let Trained { network, classes, statistics, .. } = &trained;
+    let bytes = match (format, bare) {
+        (Format::Safetensors, true) => network.weights(),
+        (Format::Safetensors, false) => network.described_weights(classes.as_deref()),
+        (Format::Onnx, true) => network.to_onnx()?,
+        (Format::Onnx, false) => network.described_onnx(classes.as_deref())?,
     };
     write_new(file, &bytes)?;
+    if *json {
+        let report = json!({
+            "file": file.out,
+            "format": format.name(),
+            "parameters": network.parameter_count(),
+            "bytes": bytes.len(),
+        });
+        output.line(format_args!("{report:#}"));
+        return output.finish();
+    }
     output.note(format_args!(
         "wrote {}, {} parameters in {} bytes",
         file.out.display(),
-        Thousands(trained.network.parameter_count()),
+        Thousands(network.parameter_count()),
         Thousands(bytes.len()),
     ));
+    let by_batch = *statistics == Some(Normalization::BatchStatistics) && network.has_batch_norm();
+    if format == Format::Onnx && by_batch {
+        output.note(format_args!(
+            "an ONNX file normalises by running statistics, but this run is judged by those of the batch; \
+             see `loupe doctor {}`",
+            Word(&source.run)
+        ));
+    }
     output.finish()
 }
