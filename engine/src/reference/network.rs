@@ -109,23 +109,25 @@ impl Network {
     /// Name and values of each parameter tensor, step by step, weight before bias: `3.weight` belongs to the
     /// fourth step.
     pub fn parameters(&self) -> Vec<(String, &[f64])> {
-        let named = |(i, step): (usize, _)| {
-            let tensors = match step {
-                Step::Layer(layer, _) => Layer::parameters(layer),
-                Step::Sum(_) => Vec::new(),
-            };
-            tensors.into_iter().map(move |(name, values)| (format!("{i}.{name}"), values.as_slice()))
-        };
-        self.steps.iter().enumerate().flat_map(named).collect()
+        let mut named = Vec::new();
+        for (i, step) in self.steps.iter().enumerate() {
+            if let Step::Layer(layer, _) = step {
+                let tensors = layer.parameters().into_iter();
+                named.extend(tensors.map(|(name, values)| (format!("{i}.{name}"), &values[..])));
+            }
+        }
+        named
     }
 
     /// The tensors of [`Network::parameters`], to be changed.
     pub fn parameters_mut(&mut self) -> Vec<&mut Vec<f64>> {
-        let tensors = |step| match step {
-            Step::Layer(layer, _) => Layer::parameters_mut(layer),
-            Step::Sum(_) => Vec::new(),
-        };
-        self.steps.iter_mut().flat_map(tensors).collect()
+        let mut tensors = Vec::new();
+        for step in &mut self.steps {
+            if let Step::Layer(layer, _) = step {
+                tensors.extend(layer.parameters_mut());
+            }
+        }
+        tensors
     }
 }
 
