@@ -48,8 +48,7 @@ fn oracle_layers(network: &Network, flat: &FlatLayer, key: Option<u64>) -> Vec<O
         let stride = stride.unwrap_or(kernel);
         Pool2d { planes: input[0], size: size(input), kernel, stride, padding, dilation }
     };
-    let resize =
-        || Resize2d { planes: input[0], size: size(input), output_size: size(output) };
+    let resize = || Resize2d { planes: input[0], size: size(input), output_size: size(output) };
     let layer = match &flat.layer {
         Layer::Conv2d(conv) => return convolution(conv, size(input), weight(), bias),
         Layer::ConvTranspose2d(conv) => {
@@ -132,12 +131,8 @@ fn convolution(
         PaddingMode::Circular => Some(Padding::Circular),
     };
     let [h, w] = conv.padding;
-    let pad = mode.map(|mode| PadDims {
-        planes: conv.in_channels,
-        size,
-        padding: [h, h, w, w],
-        mode,
-    });
+    let pad =
+        mode.map(|mode| PadDims { planes: conv.in_channels, size, padding: [h, h, w, w], mode });
     let [height, width] = pad.as_ref().map_or(size, PadDims::out_size);
     let dims = Conv2dDims {
         batch: 0,

@@ -57,32 +57,32 @@ fn dims(in_channels: usize, size: usize, out_channels: usize, kernel: usize) -> 
 /// The tutorial's convolutional network for MNIST: 3,720 parameters.
 fn cnn(random: &mut Random) -> Network {
     Network::chain([
-            conv(random, dims(1, 28, 10, 5)),
-            Layer::LeakyRelu { slope: 0.02 },
-            batch_norm_layer(random, 10),
-            conv(random, dims(10, 12, 10, 3)),
-            Layer::LeakyRelu { slope: 0.02 },
-            batch_norm_layer(random, 10),
-            Layer::Flatten,
-            linear_layer(random, 250, 10),
-            Layer::Sigmoid,
-        ])
+        conv(random, dims(1, 28, 10, 5)),
+        Layer::LeakyRelu { slope: 0.02 },
+        batch_norm_layer(random, 10),
+        conv(random, dims(10, 12, 10, 3)),
+        Layer::LeakyRelu { slope: 0.02 },
+        batch_norm_layer(random, 10),
+        Layer::Flatten,
+        linear_layer(random, 250, 10),
+        Layer::Sigmoid,
+    ])
 }
 
 /// The tutorial's fully connected network for MNIST: 159,410 parameters.
 fn mlp(random: &mut Random) -> Network {
     Network::chain([
-            Layer::Flatten,
-            linear_layer(random, 784, 200),
-            Layer::LeakyRelu { slope: 0.02 },
-            Layer::LayerNorm {
-                weight: random.uniform_f64(200, 0.5, 1.5),
-                bias: random.uniform_f64(200, -0.5, 0.5),
-                eps: 1e-5,
-            },
-            linear_layer(random, 200, 10),
-            Layer::Sigmoid,
-        ])
+        Layer::Flatten,
+        linear_layer(random, 784, 200),
+        Layer::LeakyRelu { slope: 0.02 },
+        Layer::LayerNorm {
+            weight: random.uniform_f64(200, 0.5, 1.5),
+            bias: random.uniform_f64(200, -0.5, 0.5),
+            eps: 1e-5,
+        },
+        linear_layer(random, 200, 10),
+        Layer::Sigmoid,
+    ])
 }
 
 /// An input, uniform in [0, 1), for which no step along a coordinate carries a unit across the
