@@ -179,6 +179,7 @@ pub use files::write_atomically;
 pub use layers::Layer;
 pub use loss::{Loss, LossOptions};
 pub use loupe_engine::loss::Reduction;
+pub use loupe_engine::optim::{AdamOptions, AdamWOptions, SgdOptions};
 pub use memory::Memory;
 pub use network::Network;
 pub use normalization::Normalization;

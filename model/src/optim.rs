@@ -47,6 +47,24 @@ impl OptimizerOptions {
     }
 }
 
+impl From<AdamOptions> for OptimizerOptions {
+    fn from(options: AdamOptions) -> OptimizerOptions {
+        OptimizerOptions::Adam(options)
+    }
+}
+
+impl From<AdamWOptions> for OptimizerOptions {
+    fn from(options: AdamWOptions) -> OptimizerOptions {
+        OptimizerOptions::AdamW(options)
+    }
+}
+
+impl From<SgdOptions> for OptimizerOptions {
+    fn from(options: SgdOptions) -> OptimizerOptions {
+        OptimizerOptions::Sgd(options)
+    }
+}
+
 impl Default for OptimizerOptions {
     fn default() -> OptimizerOptions {
         OptimizerOptions::Adam(AdamOptions::default())

@@ -60,7 +60,7 @@ impl Trainer {
         cx: Context,
         network: Network,
         loss: impl Into<LossOptions>,
-        optimizer: OptimizerOptions,
+        optimizer: impl Into<OptimizerOptions>,
     ) -> Trainer {
         let len = network.parameters.len();
         Trainer {
@@ -68,7 +68,7 @@ impl Trainer {
             network,
             loss: loss.into(),
             clip_grad_norm: None,
-            optimizer: Optimizer::new(optimizer, len),
+            optimizer: Optimizer::new(optimizer.into(), len),
             gradients: Buffer::zeros(len),
             prepared: Vec::new(),
             last: None,

@@ -1,10 +1,13 @@
 //! A step allocates nothing once its plan stands.
 
+mod support;
+
 use loupe_engine::optim::SgdOptions;
 use loupe_engine::{Context, Isa, Threads, Tier};
 use loupe_model::{Loss, Network, Normalization, OptimizerOptions, Plan, Predictor, Trainer, nets};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use support::mixture::every_layer;
 
 /// The system's allocator, counting the calling thread's allocations.
 struct Counting;
@@ -46,7 +49,7 @@ fn training_steps_allocate_nothing() {
     let sgd =
         OptimizerOptions::Sgd(SgdOptions { lr: 0.01, momentum: 0.9, ..SgdOptions::default() });
     for isa in Isa::available() {
-        for spec in [nets::mnist_cnn(), nets::mnist_mlp()] {
+        for spec in [nets::mnist_cnn(), nets::mnist_mlp(), every_layer()] {
             for optimizer in [OptimizerOptions::default(), sgd] {
                 for batch in [1, 16, 100] {
                     // There, large products go to `matrixmultiply`, which allocates its packing.
@@ -73,7 +76,7 @@ fn training_steps_allocate_nothing() {
 #[test]
 fn inference_allocates_nothing() {
     let cx = Context::serial();
-    for spec in [nets::mnist_cnn(), nets::mnist_mlp()] {
+    for spec in [nets::mnist_cnn(), nets::mnist_mlp(), every_layer()] {
         let network = Network::new(spec, 0).unwrap();
         let mut plan = Plan::new(&network, 8).unwrap();
         let modes = [Normalization::BatchStatistics, Normalization::RunningStatistics];
@@ -91,7 +94,7 @@ fn inference_allocates_nothing() {
 
 #[test]
 fn predictors_allocate_nothing() {
-    for spec in [nets::mnist_cnn(), nets::mnist_mlp()] {
+    for spec in [nets::mnist_cnn(), nets::mnist_mlp(), every_layer()] {
         let network = Network::new(spec, 0).unwrap();
         let predictor = Predictor::new(Context::serial(), &network).unwrap();
         let (images, mut scores) = (vec![0.5; 16 * 784], vec![0.0; 16 * 10]);

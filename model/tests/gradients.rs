@@ -6,14 +6,17 @@
 
 mod support;
 
-use loupe_engine::optim::SgdOptions;
 use loupe_engine::reference::loss as oracle;
 use loupe_engine::reference::random::Random;
 use loupe_engine::{Context, Isa, Threads};
-use loupe_model::{Loss, OptimizerOptions, Trainer, nets};
+use loupe_model::{Loss, NetworkSpec, SgdOptions, Trainer, nets};
 use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
-use support::oracle_network;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::{RngSeed, TestRunner};
+use std::collections::HashSet;
+use support::keys::keys;
+use support::mixture::{every_layer, mixtures, names};
+use support::oracle::oracle_with_keys;
 use support::problem::{Problem, problems};
 
 /// An f32 gradient may be off by this share of the largest element of its tensor: rounding of a few
@@ -48,13 +51,14 @@ fn check(problem: &Problem) {
         Loss::CrossEntropy => oracle::Loss::CrossEntropy(&classes),
         _ => unreachable!(),
     };
+    let keys = keys(&network, &x, &targets);
     for isa in Isa::available() {
         let cx = Context::new(isa, Threads::serial());
         // A step of length 0 leaves the parameters and shows the gradients.
-        let still = OptimizerOptions::Sgd(SgdOptions { lr: 0.0, ..SgdOptions::default() });
+        let still = SgdOptions { lr: 0.0, ..SgdOptions::default() };
         let mut trainer = Trainer::new(cx, network.clone(), problem.loss, still);
         let loss = trainer.step(&x, &targets).unwrap();
-        let mut judged = oracle_network(trainer.network());
+        let mut judged = oracle_with_keys(trainer.network(), &keys);
         let expected = judge.of(&judged.forward(problem.batch, &wide_x)).value;
         assert!((f64::from(loss) - expected).abs() <= 1e-5 * expected.abs().max(1.0));
 
@@ -117,6 +121,36 @@ proptest! {
     fn any_small_network(problem in problems()) {
         check(&problem);
     }
+
+    #[test]
+    fn any_mixture_of_layers(problem in mixtures()) {
+        check(&problem);
+    }
+}
+
+#[test]
+fn a_network_of_every_layer() {
+    for (batch, seed) in [(1, 1), (3, 2), (16, 3)] {
+        check(&Problem { spec: every_layer(), batch, loss: Loss::Bce, seed });
+    }
+}
+
+/// Types of layers, as files name them.
+fn types(spec: &NetworkSpec) -> HashSet<String> {
+    let layers = spec.flatten().unwrap();
+    let name = |layer| serde_json::to_value(layer).unwrap()["type"].as_str().unwrap().to_owned();
+    layers.into_iter().map(|flat| name(flat.layer)).collect()
+}
+
+#[test]
+fn the_networks_meet_every_layer() {
+    let names: HashSet<String> = names().into_iter().collect();
+    assert!(names.contains("Conv2d") && names.contains("View"), "{names:?}");
+    assert_eq!(types(&every_layer()), names);
+    let mut runner = TestRunner::deterministic();
+    let trees = (0..100).map(|_| mixtures().new_tree(&mut runner).unwrap().current());
+    let met: HashSet<String> = trees.flat_map(|problem| types(&problem.spec)).collect();
+    assert_eq!(met, names);
 }
 
 #[test]

@@ -1,9 +1,12 @@
 //! The same bits on any number of threads.
 
+mod support;
+
 use loupe_engine::{Context, Isa, Threads};
 use loupe_model::data::{Dataset, Split, open_mnist};
 use loupe_model::{Loss, Network, NetworkSpec, OptimizerOptions, Trainer, nets};
 use std::path::Path;
+use support::mixture::every_layer;
 
 fn digits() -> Dataset {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/mnist");
@@ -61,6 +64,11 @@ fn mlp_has_the_same_bits_on_1_2_and_7_threads() {
     check(nets::mnist_mlp());
 }
 
+#[test]
+fn every_layer_has_the_same_bits_on_1_2_and_7_threads() {
+    check(every_layer());
+}
+
 /// The fused tiers differ in nothing but the width of their registers.
 #[test]
 fn tiers_with_fused_multiply_add_have_the_same_bits() {
@@ -68,7 +76,7 @@ fn tiers_with_fused_multiply_add_have_the_same_bits() {
     // Says nothing on a CPU that lacks one of them.
     let (Some(avx2), Some(avx512)) = (Isa::of(Avx2), Isa::of(Avx512)) else { return };
     let data = digits();
-    for spec in [nets::mnist_cnn(), nets::mnist_mlp()] {
+    for spec in [nets::mnist_cnn(), nets::mnist_mlp(), every_layer()] {
         for batch in [1, 16, 100] {
             let run = |isa| trained(&data, &spec, batch, isa, &Threads::serial());
             assert!(run(avx2) == run(avx512), "batch size {batch}");

@@ -6,7 +6,7 @@ use loupe_engine::optim::{AdamOptions, SgdOptions};
 use loupe_engine::reference::compare::{Tolerance, assert_close};
 use loupe_engine::reference::random::Random;
 use loupe_engine::{Context, Isa, Threads};
-use loupe_model::layers::{BatchNorm2d, Sigmoid};
+use loupe_model::layers::{BatchNorm2d, Dropout, Sigmoid};
 use loupe_model::trace::{Place, find_non_finite, trace};
 use loupe_model::{
     Error, Loss, LossOptions, Network, NetworkSpec, Normalization, OptimizerOptions, Plan, Trainer,
@@ -14,7 +14,9 @@ use loupe_model::{
 };
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
-use support::oracle_network;
+use support::keys::replace_dropout;
+use support::mixture::{every_layer, mixtures};
+use support::oracle::oracle_network;
 use support::problem::{Problem, problems};
 
 /// Two f32 programs that add in another order.
@@ -109,14 +111,27 @@ proptest! {
     fn any_small_network(problem in problems()) {
         check(&problem);
     }
+
+    #[test]
+    fn any_mixture_of_layers(problem in mixtures()) {
+        check(&still(&problem));
+    }
+}
+
+/// The same with layers that drop nothing: a trace makes no random choices, as trainers do.
+fn still(problem: &Problem) -> Problem {
+    let layers = replace_dropout(&problem.spec.layers, &|| Dropout::new(0.0).into());
+    let spec = NetworkSpec { layers, ..problem.spec.clone() };
+    Problem { spec, ..problem.clone() }
 }
 
 #[test]
-fn the_tutorials_networks_and_a_mixture() {
+fn the_tutorials_networks_a_mixture_and_every_layer() {
     for (batch, seed) in [(1, 1), (3, 2), (16, 3)] {
         for spec in [nets::mnist_cnn(), nets::mnist_mlp(), mixture()] {
             check(&Problem { spec, batch, loss: Loss::Bce, seed });
         }
+        check(&still(&Problem { spec: every_layer(), batch, loss: Loss::Bce, seed }));
     }
 }
 

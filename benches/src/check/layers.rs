@@ -23,7 +23,7 @@ pub(super) fn check_block(shape: &ConvShape, y: &[f32]) -> Checked {
         oracle::Layer::LeakyRelu { slope: f64::from(Case::SLOPE) },
         oracle::Layer::BatchNorm { weight: scale, bias, eps },
     ];
-    compare("the block", y, &oracle::Network { layers }.forward(shape.batch, &x))
+    compare("the block", y, &oracle::Network::chain(layers).forward(shape.batch, &x))
 }
 
 pub(super) fn check_norm(shape: &NormShape, direction: Direction, output: &[f32]) -> Checked {

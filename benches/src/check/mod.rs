@@ -124,7 +124,7 @@ fn check_convolution(shape: &ConvShape, pass: Pass, output: &[f32]) -> Result<()
 
 /// The losses of two steps: the second shows what gradients and Adam made of the first.
 fn check_losses(network: &str, batch: usize, losses: &[f32]) -> Result<(), String> {
-    let mut network = oracle_network(&load_network(network));
+    let mut network = oracle::Network::chain(oracle_layers(&load_network(network)));
     let (images, targets) = Case::images(batch);
     let (images, targets) = (widen(&images), widen(&targets));
     let loss = Loss::Bce(&targets);
@@ -140,7 +140,7 @@ fn check_losses(network: &str, batch: usize, losses: &[f32]) -> Result<(), Strin
 /// The outputs by running statistics.
 fn outputs(network: &Network, x: &[f64], batch: usize) -> Vec<f64> {
     let mut value = x.to_vec();
-    for (i, layer) in oracle_network(network).layers.into_iter().enumerate() {
+    for (i, layer) in oracle_layers(network).into_iter().enumerate() {
         value = match &layer {
             oracle::Layer::BatchNorm { weight, bias, eps } => {
                 let (channels, eps) = (weight.len(), *eps);
@@ -153,14 +153,14 @@ fn outputs(network: &Network, x: &[f64], batch: usize) -> Vec<f64> {
                 });
                 batch_norm::batch_norm_inference(&norm, &value, &Statistics { mean, variance })
             }
-            _ => oracle::Network { layers: vec![layer] }.forward(batch, &value),
+            _ => oracle::Network::chain([layer]).forward(batch, &value),
         };
     }
     value
 }
 
-/// The network in the oracle's words.
-fn oracle_network(network: &Network) -> oracle::Network {
+/// The network's layers in the oracle's words.
+fn oracle_layers(network: &Network) -> Vec<oracle::Layer> {
     let spec = network.spec();
     let shapes = spec.shapes().expect("a network's shapes fit");
     let tensor = |i: usize, name: &str| {
@@ -206,7 +206,7 @@ fn oracle_network(network: &Network) -> oracle::Network {
             other => unreachable!("no benchmark has {other}"),
         }
     };
-    oracle::Network { layers: spec.layers.iter().enumerate().map(layer).collect() }
+    spec.layers.iter().enumerate().map(layer).collect()
 }
 
 #[cfg(test)]

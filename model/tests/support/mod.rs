@@ -2,14 +2,13 @@
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+pub(crate) mod keys;
+pub(crate) mod mixture;
+pub(crate) mod oracle;
 pub(crate) mod problem;
 
 use flate2::read::GzDecoder;
 use loupe_engine::reference::compare::{Tolerance, assert_close};
-use loupe_engine::reference::conv2d::Conv2dDims;
-use loupe_engine::reference::network as oracle;
-use loupe_model::layers::{BatchNorm2d, LayerNorm, LeakyReLU, Linear};
-use loupe_model::{Layer, Network};
 use safetensors::{Dtype, SafeTensors};
 use std::collections::HashMap;
 use std::io::Read;
@@ -87,58 +86,4 @@ pub(crate) fn fixture_path(name: &str) -> PathBuf {
 pub(crate) fn assert_near(what: &str, actual: &[f32], expected: &[f64], share: f64) {
     let largest = expected.iter().fold(0.0_f64, |largest, x| largest.max(x.abs()));
     assert_close(what, actual, expected, &Tolerance::abs_rel(share * largest, 0.0));
-}
-
-/// The same network in the oracle's words: parameters widened, statistics of the batch.
-pub(crate) fn oracle_network(network: &Network) -> oracle::Network {
-    let spec = network.spec();
-    let shapes = spec.shapes().unwrap();
-    let wide = |name: String| -> Option<Vec<f64>> {
-        let values = network.tensors().find(|(info, _)| info.name == name)?.1;
-        Some(values.iter().copied().map(f64::from).collect())
-    };
-    let layer = |(i, layer): (usize, &Layer)| {
-        let weight = || wide(format!("{i}.weight")).unwrap();
-        let bias = wide(format!("{i}.bias"));
-        let input = if i == 0 { &spec.input } else { &shapes[i - 1] };
-        match layer {
-            Layer::Conv2d(conv) => oracle::Layer::Conv2d {
-                dims: Conv2dDims {
-                    batch: 0,
-                    in_channels: conv.in_channels,
-                    height: input[1],
-                    width: input[2],
-                    out_channels: conv.out_channels,
-                    kernel: conv.kernel_size,
-                    stride: conv.stride,
-                    padding: conv.padding,
-                    dilation: conv.dilation,
-                    groups: conv.groups,
-                },
-                weight: weight(),
-                bias,
-            },
-            &Layer::Linear(Linear { in_features, out_features, .. }) => {
-                oracle::Layer::Linear { in_features, out_features, weight: weight(), bias }
-            }
-            Layer::BatchNorm2d(BatchNorm2d { eps, .. }) => oracle::Layer::BatchNorm {
-                weight: weight(),
-                bias: bias.unwrap(),
-                eps: f64::from(*eps),
-            },
-            Layer::LayerNorm(LayerNorm { eps, .. }) => oracle::Layer::LayerNorm {
-                weight: weight(),
-                bias: bias.unwrap(),
-                eps: f64::from(*eps),
-            },
-            Layer::LeakyReLU(LeakyReLU { negative_slope }) => {
-                oracle::Layer::LeakyRelu { slope: f64::from(*negative_slope) }
-            }
-            Layer::ReLU(_) => oracle::Layer::Relu,
-            Layer::Sigmoid(_) => oracle::Layer::Sigmoid,
-            Layer::View(_) | Layer::Flatten(_) => oracle::Layer::Flatten,
-            other => unreachable!("{other} is not among the networks of the oracle"),
-        }
-    };
-    oracle::Network { layers: spec.layers.iter().enumerate().map(layer).collect() }
 }

@@ -48,7 +48,7 @@ impl Problem {
 
 /// Added to variances: so much that a kernel of small weights does not make gradients of large terms
 /// that cancel.
-const EPS: f32 = 0.1;
+pub(crate) const EPS: f32 = 0.1;
 
 fn batch_norm(num_features: usize) -> Layer {
     BatchNorm2d::new(num_features).eps(EPS).into()

@@ -1,5 +1,9 @@
 use super::*;
+use crate::reference::conv_transpose2d::ConvTranspose2dDims;
+use crate::reference::conv2d::Conv2dDims;
 use crate::reference::finite::{assert_gradient, partial};
+use crate::reference::pad::{PadDims, Padding};
+use crate::reference::pool::{Pool2d, Resize2d};
 use crate::reference::random::Random;
 
 /// Step of the central differences: rounding leaves them seven digits of the largest element.
@@ -52,37 +56,33 @@ fn dims(in_channels: usize, size: usize, out_channels: usize, kernel: usize) -> 
 
 /// The tutorial's convolutional network for MNIST: 3,720 parameters.
 fn cnn(random: &mut Random) -> Network {
-    Network {
-        layers: vec![
-            conv(random, dims(1, 28, 10, 5)),
-            Layer::LeakyRelu { slope: 0.02 },
-            batch_norm_layer(random, 10),
-            conv(random, dims(10, 12, 10, 3)),
-            Layer::LeakyRelu { slope: 0.02 },
-            batch_norm_layer(random, 10),
-            Layer::Flatten,
-            linear_layer(random, 250, 10),
-            Layer::Sigmoid,
-        ],
-    }
+    Network::chain([
+        conv(random, dims(1, 28, 10, 5)),
+        Layer::LeakyRelu { slope: 0.02 },
+        batch_norm_layer(random, 10),
+        conv(random, dims(10, 12, 10, 3)),
+        Layer::LeakyRelu { slope: 0.02 },
+        batch_norm_layer(random, 10),
+        Layer::Flatten,
+        linear_layer(random, 250, 10),
+        Layer::Sigmoid,
+    ])
 }
 
 /// The tutorial's fully connected network for MNIST: 159,410 parameters.
 fn mlp(random: &mut Random) -> Network {
-    Network {
-        layers: vec![
-            Layer::Flatten,
-            linear_layer(random, 784, 200),
-            Layer::LeakyRelu { slope: 0.02 },
-            Layer::LayerNorm {
-                weight: random.uniform_f64(200, 0.5, 1.5),
-                bias: random.uniform_f64(200, -0.5, 0.5),
-                eps: 1e-5,
-            },
-            linear_layer(random, 200, 10),
-            Layer::Sigmoid,
-        ],
-    }
+    Network::chain([
+        Layer::Flatten,
+        linear_layer(random, 784, 200),
+        Layer::LeakyRelu { slope: 0.02 },
+        Layer::LayerNorm {
+            weight: random.uniform_f64(200, 0.5, 1.5),
+            bias: random.uniform_f64(200, -0.5, 0.5),
+            eps: 1e-5,
+        },
+        linear_layer(random, 200, 10),
+        Layer::Sigmoid,
+    ])
 }
 
 /// An input, uniform in [0, 1), for which no step along a coordinate carries a unit across the
@@ -90,9 +90,11 @@ fn mlp(random: &mut Random) -> Network {
 fn smooth_input(random: &mut Random, network: &Network, batch: usize, features: usize) -> Vec<f64> {
     loop {
         let x = random.uniform_f64(batch * features, 0.0, 1.0);
-        let activations = network.activations(batch, &x);
-        let smooth = network.layers.iter().zip(&activations).all(|(layer, x)| match layer {
-            Layer::Relu | Layer::LeakyRelu { .. } => x.iter().all(|x| x.abs() > REACH),
+        let values = network.values(batch, vec![x.clone()]);
+        let smooth = network.steps.iter().all(|step| match step {
+            Step::Layer(Layer::Relu | Layer::LeakyRelu { .. }, value) => {
+                values[*value].iter().all(|x| x.abs() > REACH)
+            }
             _ => true,
         });
         if smooth {
@@ -131,20 +133,19 @@ fn assert_gradients(network: &Network, batch: usize, x: &[f64], loss: &Loss<'_>,
     let by_input = |x: &[f64]| loss.of(&network.forward(batch, x)).value;
     assert_at("input", &gradients.input, by_input, x, 200);
 
-    let activations = network.activations(batch, x);
+    let values = network.values(batch, vec![x.to_vec()]);
     let mut analytic = gradients.parameters.iter();
-    for (i, layer) in network.layers.iter().enumerate() {
-        for (tensor, (name, values)) in layer.parameters().into_iter().enumerate() {
-            // What lies before the layer does not change.
-            let mut rest = Network { layers: network.layers[i..].to_vec() };
-            let by_parameter = |values: &[f64]| {
-                rest.parameters_mut()[tensor].copy_from_slice(values);
-                loss.of(&rest.forward(batch, &activations[i])).value
-            };
-            let what = format!("{i}.{name}");
-            let analytic = analytic.next().expect("one gradient per parameter");
-            assert_at(&what, analytic, by_parameter, values, most);
-        }
+    let mut changed = network.clone();
+    for (tensor, (name, parameter)) in network.parameters().into_iter().enumerate() {
+        // What lies before the layer does not change.
+        let step: usize = name.split('.').next().unwrap().parse().unwrap();
+        let by_parameter = |parameter: &[f64]| {
+            changed.parameters_mut()[tensor].copy_from_slice(parameter);
+            loss.of(changed.values(batch, values[..=step].to_vec()).last().unwrap()).value
+        };
+        let analytic = analytic.next().expect("one gradient per parameter");
+        assert_at(&name, analytic, by_parameter, parameter, most);
+        changed.parameters_mut()[tensor].copy_from_slice(parameter);
     }
     assert!(analytic.next().is_none(), "more gradients than parameters");
 }
@@ -152,8 +153,8 @@ fn assert_gradients(network: &Network, batch: usize, x: &[f64], loss: &Loss<'_>,
 #[test]
 fn cnn_has_the_tutorials_shapes() {
     let network = cnn(&mut Random::new(61));
-    let activations = network.activations(3, &[0.5; 3 * 784]);
-    let lengths: Vec<usize> = activations.iter().map(|a| a.len() / 3).collect();
+    let values = network.values(3, vec![vec![0.5; 3 * 784]]);
+    let lengths: Vec<usize> = values.iter().map(|value| value.len() / 3).collect();
     assert_eq!(lengths, [784, 1440, 1440, 1440, 250, 250, 250, 250, 10, 10]);
     let parameters = network.parameters();
     let sizes: Vec<_> = parameters.iter().map(|(n, v)| (n.as_str(), v.len())).collect();
@@ -192,14 +193,19 @@ fn gradients_of_the_mlp_at_random_coordinates() {
     assert_gradients(&network, 2, &x, &Loss::Bce(&target), 40);
 }
 
-#[test]
-fn gradients_of_a_network_of_every_layer() {
-    let mut random = Random::new(64);
+/// Weight and bias of a normalisation.
+fn affine(random: &mut Random, len: usize) -> (Vec<f64>, Vec<f64>) {
+    (random.uniform_f64(len, 0.5, 1.5), random.uniform_f64(len, -0.5, 0.5))
+}
+
+/// A chain of all layers on images, two ways around each other of which one is the input itself, and all layers
+/// on features.
+fn every_layer(random: &mut Random) -> Network {
     let first = Conv2dDims {
         batch: 0,
         in_channels: 2,
-        height: 5,
-        width: 6,
+        height: 9,
+        width: 8,
         out_channels: 4,
         kernel: [3, 2],
         stride: [1, 2],
@@ -207,36 +213,92 @@ fn gradients_of_a_network_of_every_layer() {
         dilation: [2, 1],
         groups: 2,
     };
-    let values = 4 * first.out_height() * first.out_width();
-    let network = Network {
-        layers: vec![
-            Layer::Conv2d {
-                weight: random.uniform_f64(first.weight_len(), -1.0, 1.0),
-                bias: None,
-                dims: first,
-            },
-            batch_norm_layer(&mut random, 4),
-            Layer::Relu,
-            Layer::Flatten,
-            Layer::LayerNorm {
-                weight: random.uniform_f64(values, 0.5, 1.5),
-                bias: random.uniform_f64(values, -0.5, 0.5),
-                eps: 1e-3,
-            },
-            linear_layer(&mut random, values, 7),
-            Layer::Sigmoid,
-            Layer::Linear {
-                in_features: 7,
-                out_features: 5,
-                weight: random.uniform_f64(35, -1.0, 1.0),
-                bias: None,
-            },
-            Layer::LeakyRelu { slope: 0.1 },
-        ],
+    assert_eq!([first.out_height(), first.out_width()], [9, 5]);
+    let up = ConvTranspose2dDims {
+        batch: 0,
+        in_channels: 4,
+        out_channels: 2,
+        size: [3, 2],
+        kernel: [3, 2],
+        stride: [2, 1],
+        padding: [1, 0],
+        output_padding: [1, 0],
+        dilation: [1, 2],
+        groups: 2,
     };
-    let x = smooth_input(&mut random, &network, 3, 60);
+    assert_eq!(up.out_size(), [6, 4]);
+    let pool = Pool2d {
+        planes: 4,
+        size: [9, 5],
+        kernel: [3, 2],
+        stride: [2, 2],
+        padding: [1, 1],
+        dilation: [1, 1],
+    };
+    let mean = Pool2d { size: [6, 4], planes: 2, padding: [1, 0], ..pool.clone() };
+    let pad = PadDims { planes: 2, size: [7, 6], padding: [1; 4], mode: Padding::Reflect };
+    let resize = |size, output_size| Resize2d { planes: 4, size, output_size };
+    let (weight, bias) = affine(random, 4);
+    let group_norm = Layer::GroupNorm { groups: 2, weight, bias, eps: 1e-3 };
+    let (weight, bias) = affine(random, 12);
+    let layer_norm = Layer::LayerNorm { weight, bias, eps: 1e-3 };
+    let weight = random.uniform_f64(first.weight_len(), -1.0, 1.0);
+    let chain = [
+        Layer::Pad(pad),
+        Layer::Conv2d { weight, bias: None, dims: first },
+        batch_norm_layer(random, 4),
+        Layer::Relu,
+        Layer::MaxPool(pool),
+        group_norm,
+        Layer::AdaptiveAvgPool(resize([5, 3], [3, 2])),
+        Layer::Gelu,
+        Layer::ConvTranspose2d {
+            weight: random.uniform_f64(up.weight_len(), -1.0, 1.0),
+            bias: Some(random.uniform_f64(2, -0.3, 0.3)),
+            dims: up,
+        },
+        Layer::Softmax([2, 6, 4]),
+        Layer::AvgPool { pool: mean, count_include_pad: false },
+        Layer::Upsample(Resize2d { planes: 2, size: [3, 2], output_size: [3, 4] }),
+        Layer::Silu,
+    ];
+    let mut network = Network::chain(chain);
+    let mut add = |step| {
+        network.steps.push(step);
+        network.steps.len()
+    };
+    // [2, 3, 4]
+    let before = add(Step::Layer(Layer::Flatten, 13));
+    let value = add(Step::Layer(linear_layer(random, 24, 24), before));
+    let value = add(Step::Layer(Layer::Dropout { p: 0.3, key: 7 }, value));
+    let value = add(Step::Layer(Layer::Tanh, value));
+    let value = add(Step::Sum(vec![value, before]));
+    let value = add(Step::Layer(layer_norm, value));
+    let value = add(Step::Layer(Layer::GeluTanh, value));
+    let value = add(Step::Layer(linear_layer(random, 24, 7), value));
+    let value = add(Step::Layer(Layer::Sigmoid, value));
+    let weight = random.uniform_f64(35, -1.0, 1.0);
+    let last = Layer::Linear { in_features: 7, out_features: 5, weight, bias: None };
+    let value = add(Step::Layer(last, value));
+    add(Step::Layer(Layer::LeakyRelu { slope: 0.1 }, value));
+    network
+}
+
+#[test]
+fn gradients_of_a_network_of_every_layer() {
+    let mut random = Random::new(64);
+    let network = every_layer(&mut random);
+    let x = smooth_input(&mut random, &network, 3, 84);
     let target = random.uniform_f64(15, 0.0, 1.0);
     for loss in [Loss::CrossEntropy(&[4, 0, 2]), Loss::Mse(&target), Loss::BceWithLogits(&target)] {
         assert_gradients(&network, 3, &x, &loss, usize::MAX);
     }
+}
+
+#[test]
+fn values_that_are_read_twice_get_both_gradients() {
+    // y = (x + x) + x
+    let network = Network { steps: vec![Step::Sum(vec![0, 0]), Step::Sum(vec![1, 0])] };
+    let found = network.backward(1, &[1.0, 2.0], &Loss::L1(&[0.0, 0.0]));
+    assert_eq!((found.output, found.input), (vec![3.0, 6.0], vec![1.5, 1.5]));
 }
