@@ -11,8 +11,8 @@ const TASK: usize = 1 << 14;
 pub(super) struct PlaneMean {
     /// Elements of a plane.
     pub(super) len: usize,
-    /// The divisor: more than these if padding counts.
-    pub(super) count: usize,
+    /// As many, or more if padding counts.
+    pub(super) divisor: f32,
 }
 
 /// Writes the mean of each plane of x to y.
@@ -37,7 +37,7 @@ impl Kernel for Means<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let PlaneMean { len, count } = self.mean;
+        let PlaneMean { len, divisor } = self.mean;
         for (x, y) in self.x.chunks_exact(len).zip(self.y) {
             let [sum] = fold(
                 simd,
@@ -45,19 +45,19 @@ impl Kernel for Means<'_> {
                 #[inline(always)]
                 |[sum], [x]| [simd.add(sum, x)],
             );
-            *y = simd.sum(sum) / count as f32;
+            *y = simd.sum(sum) / divisor;
         }
     }
 }
 
-/// Gradient of [`means`]: each element of a plane of dx is dy / count.
+/// Gradient of [`means`]: each element of a plane of dx is dy / divisor.
 pub(super) fn means_backward(cx: &Context, mean: PlaneMean, dy: &[f32], dx: &mut [f32]) {
-    let PlaneMean { len, count } = mean;
+    let PlaneMean { len, divisor } = mean;
     let planes = (TASK / len).max(1);
     let (tasks, work) = (dy.len().div_ceil(planes), dx.len());
     cx.threads().for_each_chunk(tasks, work, [(dx, planes * len)], |task, [dx]| {
         for (dx, dy) in dx.chunks_exact_mut(len).zip(&dy[task * planes..]) {
-            dx.fill(dy / count as f32);
+            dx.fill(dy / divisor);
         }
     });
 }

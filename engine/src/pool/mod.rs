@@ -10,6 +10,7 @@
 //! Windows lie where they do in PyTorch without `ceil_mode`, which there is none of: what does not fill a
 //! last window is not looked at.
 
+mod adaptive;
 mod average;
 mod backward;
 mod forward;
@@ -19,8 +20,6 @@ mod max;
 mod rows;
 mod window;
 
-pub use average::{
-    AdaptiveAvgPool2d, AvgPool2d, AvgPool2dOptions, adaptive_avg_pool2d,
-    adaptive_avg_pool2d_backward, avg_pool2d, avg_pool2d_backward,
-};
+pub use adaptive::{AdaptiveAvgPool2d, adaptive_avg_pool2d, adaptive_avg_pool2d_backward};
+pub use average::{AvgPool2d, AvgPool2dOptions, avg_pool2d, avg_pool2d_backward};
 pub use max::{MaxPool2d, MaxPool2dOptions, max_pool2d, max_pool2d_backward};
