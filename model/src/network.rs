@@ -101,6 +101,12 @@ impl Network {
         tensors.iter().map(|info| (info, &self.statistics[info.range.clone()]))
     }
 
+    /// The values of the trainable tensor or running statistic called `name`.
+    pub fn tensor(&self, name: &str) -> Option<&[f32]> {
+        let mut tensors = self.tensors().chain(self.statistics());
+        tensors.find(|(info, _)| info.name == name).map(|(_, values)| values)
+    }
+
     /// The values of the trainable tensor or running statistic called `name`, to be changed.
     pub fn tensor_mut(&mut self, name: &str) -> Option<&mut [f32]> {
         self.touch();
@@ -192,8 +198,9 @@ mod tests {
     fn tensors_are_found_by_name() {
         let mut network = Network::new(mnist_cnn(), 0).unwrap();
         network.tensor_mut("5.running_mean").unwrap().fill(3.0);
+        assert_eq!(network.tensor("5.running_mean"), Some(&[3.0; 10][..]));
         assert_eq!(network.statistics().nth(2).unwrap().1, [3.0; 10]);
         assert_eq!(network.tensor_mut("7.weight").unwrap().len(), 2500);
-        assert!(network.tensor_mut("6.weight").is_none());
+        assert!(network.tensor("6.weight").is_none() && network.tensor_mut("6.weight").is_none());
     }
 }

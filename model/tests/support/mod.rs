@@ -1,4 +1,4 @@
-//! What the tests of this crate share: fixtures from PyTorch, and networks of the oracle.
+//! What the tests of this crate share: fixtures from PyTorch, networks to try, and the same of the oracle.
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
 

@@ -37,7 +37,7 @@ pub(crate) fn oracle_with_keys(network: &Network, keys: &[Option<u64>]) -> Oracl
 fn oracle_layers(network: &Network, flat: &FlatLayer, key: Option<u64>) -> Vec<Oracle> {
     let wide = |name: &str| -> Option<Vec<f64>> {
         let name = format!("{}.{name}", flat.path);
-        let values = network.tensors().find(|(info, _)| info.name == name)?.1;
+        let values = network.tensor(&name)?;
         Some(values.iter().copied().map(f64::from).collect())
     };
     let (weight, bias) = (|| wide("weight").unwrap(), wide("bias"));

@@ -54,7 +54,7 @@ fn batch_norm(num_features: usize) -> Layer {
     BatchNorm2d::new(num_features).eps(EPS).into()
 }
 
-/// A small network with every layer: a convolution of any geometry, an activation, a normalisation
+/// A small network as plans know best how to run: a convolution of any geometry, an activation, a normalisation
 /// or none, another convolution or none, and a linear layer.
 pub(crate) fn problems() -> impl Strategy<Value = Problem> {
     let pair = |range: std::ops::Range<usize>| [range.clone(), range];

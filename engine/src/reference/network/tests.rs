@@ -257,7 +257,7 @@ fn every_layer(random: &mut Random) -> Network {
             bias: Some(random.uniform_f64(2, -0.3, 0.3)),
             dims: up,
         },
-        Layer::Softmax([2, 6, 4]),
+        Layer::Softmax([1, 2, 24]),
         Layer::AvgPool { pool: mean, count_include_pad: false },
         Layer::Upsample(Resize2d { planes: 2, size: [3, 2], output_size: [3, 4] }),
         Layer::Silu,
