@@ -117,11 +117,13 @@ pub(crate) enum Command {
     /// Show a network layer by layer: shapes, parameters, arithmetic and memory
     Summary(SummaryArguments),
     /// Write a trained network to a file for PyTorch (.safetensors) or for other runtimes (.onnx)
-    #[command(long_about = "Write a trained network to a file for PyTorch (.safetensors) or for other runtimes \
+    #[command(
+        long_about = "Write a trained network to a file for PyTorch (.safetensors) or for other runtimes \
         (.onnx).\n\n\
         A safetensors file holds the weights with the names of a state_dict. An ONNX file holds the whole network \
         for inference, batches being of any size. Both say of which network they are, and of which classes; \
-        loupe itself reads only the first.")]
+        loupe itself reads only the first."
+    )]
     Export(ExportArguments),
     /// Show where the time and the memory of a training step go
     #[command(

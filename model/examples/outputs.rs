@@ -17,7 +17,10 @@ const DIGITS: usize = 48;
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [name, weights, outputs] = &arguments[..] else {
-        return Err("expected three arguments: cnn, mlp or residual, a weights file, a file to write".into());
+        return Err(
+            "expected three arguments: cnn, mlp or residual, a weights file, a file to write"
+                .into(),
+        );
     };
     let spec = match name.as_str() {
         "cnn" => nets::mnist_cnn(),

@@ -72,9 +72,11 @@ pub(super) struct Graph {
 }
 
 impl Graph {
-    /// Adds a node that writes the value `output`. `doc` is what people read of it.
+    /// Adds a node that writes the value `output`. Its name is made of `name` and the operator's, since some
+    /// runtimes do not tell nodes from values of the same name. `doc` is what people read of it.
     pub(super) fn node(&mut self, node: Node, name: &str, output: &str, doc: &str) {
-        let message = node.inputs.string(2, output).string(3, name).string(4, node.operator);
+        let name = format!("{name}/{}", node.operator);
+        let message = node.inputs.string(2, output).string(3, &name).string(4, node.operator);
         self.nodes.push(message.merge(&node.attributes).string(6, doc));
     }
 

@@ -28,8 +28,11 @@ const OPSET: i64 = 17;
 /// Version of the format, that of the release which brought the opset.
 const IR_VERSION: i64 = 8;
 
-/// The names of the network's input and output.
-const [INPUT, OUTPUT]: [&str; 2] = ["input", "output"];
+/// The name of the network's input.
+const INPUT: &str = "input";
+
+/// The name of its output.
+const OUTPUT: &str = "output";
 
 /// The name of the batch's size.
 const BATCH: &str = "N";

@@ -20,7 +20,8 @@ pub(crate) fn all() -> Vec<(&'static str, NetworkSpec)> {
         ("convolutions", convolutions()),
         ("transposed", transposed()),
         ("pools", pools()),
-        (DILATED_POOL, NetworkSpec::new([2, 9, 8]).add(MaxPool2d::new(2).dilation((3, 2)))),
+        (DILATED[0], NetworkSpec::new([2, 9, 8]).add(MaxPool2d::new(2).dilation((3, 2)))),
+        (DILATED[1], dilated()),
         ("adaptive", adaptive()),
         ("norms", norms()),
         ("rows", rows()),
@@ -33,8 +34,8 @@ pub(crate) fn all() -> Vec<(&'static str, NetworkSpec)> {
     ]
 }
 
-/// Of the name of a network for which not every runtime has the operators.
-pub(crate) const DILATED_POOL: &str = "dilated-pool";
+/// Networks with operators that not every runtime has.
+pub(crate) const DILATED: [&str; 2] = ["dilated-pool", "dilated-transposed"];
 
 /// LeNet-5. Source: Y. LeCun et al., "Gradient-Based Learning Applied to Document Recognition" (1998).
 fn lenet() -> NetworkSpec {
@@ -110,9 +111,16 @@ fn convolutions() -> NetworkSpec {
 
 fn transposed() -> NetworkSpec {
     NetworkSpec::new([4, 3, 5])
-        .add(ConvTranspose2d::new(4, 6, (3, 2)).groups(2).stride((2, 3)).padding((1, 0)))
+        .add(
+            ConvTranspose2d::new(4, 6, (3, 2)).groups(2).bias(false).stride((2, 3)).padding((1, 0)),
+        )
         .add(ConvTranspose2d::new(6, 3, 3).stride(2).padding(1).output_padding((1, 0)))
-        .add(ConvTranspose2d::new(3, 2, (2, 3)).dilation((3, 2)).bias(false))
+        .add(ConvTranspose2d::new(3, 2, (2, 3)).bias(false))
+}
+
+fn dilated() -> NetworkSpec {
+    NetworkSpec::new([4, 3, 5])
+        .add(ConvTranspose2d::new(4, 6, (2, 3)).groups(2).dilation((3, 2)).padding((0, 2)))
 }
 
 fn pools() -> NetworkSpec {
@@ -171,7 +179,8 @@ fn activations() -> NetworkSpec {
 }
 
 fn dropouts() -> NetworkSpec {
-    let block = Residual::new().add(Dropout::default()).add(Linear::new(4, 4)).add(Dropout::default());
+    let block =
+        Residual::new().add(Dropout::default()).add(Linear::new(4, 4)).add(Dropout::default());
     let around = Residual::new().add(Tanh).shortcut(Dropout::default());
     NetworkSpec::new([4])
         .add(Dropout::new(0.2))
