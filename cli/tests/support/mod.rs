@@ -8,7 +8,7 @@ pub(crate) mod server;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use tempfile::TempDir;
 
 /// A folder that programs are run in. It holds `data/mnist`, where they look for digits by default,
@@ -120,6 +120,11 @@ impl Run {
         }
         shell.current_dir(self.0.get_current_dir().unwrap()).stdin(Stdio::null());
         Run(shell)
+    }
+
+    /// Starts the program, and takes no notice of what it says.
+    pub(crate) fn starts(mut self) -> Child {
+        self.0.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     }
 
     /// Runs the program; its exit code and standard error.

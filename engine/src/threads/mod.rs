@@ -17,8 +17,18 @@ pub use watch::{Loop, Watch};
 ///
 /// The calling thread always works too, beside at most `count - 1` threads of the pool. For some 100 µs
 /// after their last task these look for more in a busy loop, before they sleep or return to the pool: the
-/// operations of a network follow each other faster than a thread wakes up. If several threads call
-/// operations at a time, one of them has the pool's help, the others work alone.
+/// operations of a network follow each other faster than a thread wakes up.
+///
+/// - [`Threads::serial`] and `Threads::new(1)` start no thread and use no pool, not rayon's global one either.
+/// - [`Threads::new`] starts `count - 1` threads, which end with the last clone. Clones share them.
+/// - [`Threads::from_pool`] starts none. Operations may be called from anywhere: from other threads, within
+///   `install`, from each item of a `par_iter`, within a task of another loop. They wait for tasks that a
+///   thread has taken and for nothing else, so they cannot deadlock. A thread of the pool that helps goes back
+///   to it after 1 ms at the latest, so the pool's other work gets on.
+/// - If several threads call operations at a time, one of them has the pool's help, the others work alone. So
+///   never more threads compute than call and help: called from the threads of the pool itself, no more than
+///   the pool has; from M other threads, at most M + `count` - 1. A pool of one's own within tasks of another
+///   pool adds its threads to those: there [`Threads::from_pool`] or [`Threads::serial`] is the better choice.
 #[derive(Clone, Debug, Default)]
 pub struct Threads {
     team: Option<Arc<Team>>,

@@ -17,6 +17,9 @@ use std::time::{Duration, Instant};
 
 /// How long a helper without work stays awake.
 const AWAKE: Duration = Duration::from_micros(100);
+/// How long a helper keeps a thread from a pool that may have other work. Whoever waits in that pool, such as
+/// a `join`, may help meanwhile, and must get on even if loops never end.
+const SHIFT: Duration = Duration::from_millis(1);
 /// Looks for work between two looks at the clock.
 const SPINS: usize = 64;
 
@@ -25,7 +28,7 @@ const SPINS: usize = 64;
 pub(super) enum Idle {
     /// Sleep until the next loop: the pool has no other work.
     Sleep,
-    /// Give their threads back to the pool, which may have other work.
+    /// Give their threads back to the pool, which may have other work; after [`SHIFT`] in any case.
     Leave,
 }
 
@@ -239,6 +242,7 @@ impl Shared {
 
     /// What a helper does: takes tasks for as long as loops come.
     fn help(&self) {
+        let start = Instant::now();
         let mut idle_since = None;
         while !self.closed.load(Ordering::Relaxed) {
             for _ in 0..SPINS {
@@ -251,8 +255,11 @@ impl Shared {
                 }
                 spin_loop();
             }
-            let since = *idle_since.get_or_insert_with(Instant::now);
-            if since.elapsed() >= AWAKE {
+            let now = Instant::now();
+            if self.idle == Idle::Leave && now - start >= SHIFT {
+                return;
+            }
+            if now - *idle_since.get_or_insert(now) >= AWAKE {
                 match self.idle {
                     Idle::Leave => return,
                     Idle::Sleep => self.sleep(),
