@@ -123,7 +123,8 @@ fn output(layer: &Layer, shape: &[usize], batch: usize) -> Option<Vec<usize>> {
         Layer::Softmax(softmax) => 1 + shape[softmax.dim as usize - 1],
         _ => 3,
     };
-    let sound = normalized > 2 && (1..=400).contains(&output.iter().product());
+    let outputs: usize = output.iter().product();
+    let sound = normalized > 2 && (1..=400).contains(&outputs);
     sound.then_some(output)
 }
 
