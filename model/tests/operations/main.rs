@@ -15,11 +15,15 @@
 //! | `layer_norm`; case `offset` | 1.8e-7; 6.1e-6 | 8e-7; 2.4e-5 of the largest |
 //! | `relu`, `leaky_relu` | one rounding | none |
 //! | `sigmoid` y; dx | 6.4e-8; 1.3e-7 | 5e-7 of each element; 5e-7 of the largest |
+//! | `silu`, `tanh`, `gelu` y; dx | 2.9e-8; 1.4e-7 | 1e-6 of each element, `gelu` and 8e-7; 1e-6 of the largest |
+//! | `softmax` y; dx | 1.3e-7; 8.9e-8 | 2e-6 of each element; 1e-6 and 1e-6 of each |
+//! | `log_softmax` y; dx | 5.9e-8; 1.2e-6 | 1e-6 and 1e-6 of each element; 4e-6 and 1e-6 of each |
 //! | `bce` | 6.2e-9 … 5.0e-8 | 5e-7 of each element |
 //! | `bce_with_logits`, `mse`, `cross_entropy` | 1.4e-7 | 6e-7 of the largest |
 //! | `sgd`, `adam` | 3.2e-8 | 5e-7 of the largest value that the parameter has had |
 
 mod activation;
+mod activations;
 mod case;
 mod conv;
 mod linear;
