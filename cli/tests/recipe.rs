@@ -15,7 +15,7 @@ weight = [1, 1, 2, 1, 1, 0.5, 1, 1, 1, 0]
 fn options_of_losses_and_optimisers_change_the_training() {
     let sandbox = Sandbox::new();
     sandbox.write("weighted.toml", WEIGHTED);
-    sandbox.write("unweighted.toml", &WEIGHTED.replace("weight", "# weight"));
+    sandbox.write("unweighted.toml", WEIGHTED.replace("weight", "# weight"));
     let mut all = Vec::new();
     for (i, flags) in [
         "--loss cross-entropy",

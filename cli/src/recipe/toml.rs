@@ -38,7 +38,7 @@ impl Recipe {
                 )?;
             }
             None => {
-                writeln!(out, "# clip_grad_norm = 1.0  # gradients are scaled down to this norm")?
+                writeln!(out, "# clip_grad_norm = 1.0  # gradients are scaled down to this norm")?;
             }
         }
         let statistics = match self.judged_by() {
