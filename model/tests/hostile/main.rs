@@ -58,7 +58,8 @@ fn layer(random: &mut Random, shape: &[usize], depth: usize) -> Layer {
     let (steps, window) = (random.below(2) == 0, pair(random));
     let mut step = |least: usize| if steps { [least; 2] } else { pair(random) };
     let (stride, padding, dilation, output_padding) = (step(1), step(0), step(1), step(0));
-    let groups = or(random, [1, channels][random.below(2)]);
+    let groups = [1, channels][random.below(2)];
+    let groups = or(random, groups);
     match random.below(22) {
         0 => AdaptiveAvgPool2d::new(window).into(),
         1 => AvgPool2d::new(window).stride(stride).padding(padding).into(),

@@ -4,7 +4,9 @@ use crate::{EXTREME, float, size, spec, survive};
 use loupe_engine::Context;
 use loupe_engine::optim::{AdamOptions, SgdOptions};
 use loupe_engine::reference::random::Random;
-use loupe_model::layers::*;
+use loupe_model::layers::{
+    Conv2d, Flatten, Init, LayerError, Linear, Module, Operation, PaddingMode, Parameter, Residual, Tanh,
+};
 use loupe_model::trace::trace;
 use loupe_model::*;
 use std::time::Duration;
