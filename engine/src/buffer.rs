@@ -1,12 +1,17 @@
 //! Memory that starts on a cache line.
 
+use crate::Error;
 use std::cell::Cell;
 use std::fmt;
+use std::hint::black_box;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Bytes of a cache line and of the widest vector.
 const ALIGNMENT: usize = 64;
+
+/// Floats that are unused at most, so that the first used one lies where it should.
+const PADDING: usize = ALIGNMENT / size_of::<f32>() - 1;
 
 /// A fixed number of floats whose first one lies at a multiple of 64 bytes, so that vectors do not
 /// straddle cache lines. No operation requires it; all are faster with it.
@@ -19,13 +24,39 @@ pub struct Buffer {
 }
 
 impl Buffer {
-    /// `len` zeros.
+    /// `len` zeros. As with a `Vec`, a program ends that has no memory for them.
+    ///
+    /// # Panics
+    /// If the address space is too small.
     pub fn zeros(len: usize) -> Buffer {
-        let padding = ALIGNMENT / size_of::<f32>() - 1;
-        let data = vec![0.0; len + padding];
+        let data = vec![0.0; len.checked_add(PADDING).expect("an address space for them")];
         // An allocator may give no answer; then the floats start where they are.
-        let offset = data.as_ptr().align_offset(ALIGNMENT).min(padding);
+        let offset = data.as_ptr().align_offset(ALIGNMENT).min(PADDING);
         Buffer { data, offset, len }
+    }
+
+    /// `len` zeros for the tensor `what`, or an error if the system does not give so much memory at once. That
+    /// it gives memory is no promise that the machine has it: many systems find out when it is written to.
+    ///
+    /// # Errors
+    /// [`Error::Overflow`] if the address space is too small, [`Error::OutOfMemory`].
+    pub fn try_zeros(what: &'static str, len: usize) -> Result<Buffer, Error> {
+        // Zeros come from the system without being written. There is no such call that may fail, so it is
+        // asked beforehand, for what is large.
+        const LARGE: usize = 1 << 20;
+        if len >= LARGE {
+            let op = "memory";
+            let bytes = len.checked_add(PADDING).and_then(|len| len.checked_mul(size_of::<f32>()));
+            let bytes = bytes.filter(|&bytes| isize::try_from(bytes).is_ok());
+            let bytes = bytes.ok_or(Error::Overflow { op, what })?;
+            let mut asked = Vec::<f32>::new();
+            asked
+                .try_reserve_exact(len + PADDING)
+                .map_err(|_| Error::OutOfMemory { what, bytes })?;
+            // Or it would be optimised away.
+            black_box(&mut asked);
+        }
+        Ok(Buffer::zeros(len))
     }
 }
 

@@ -36,6 +36,14 @@ pub enum Error {
         /// The tensor.
         what: &'static str,
     },
+    /// The system does not give the memory for a tensor.
+    #[error("{what}: the system does not give {bytes} bytes of memory")]
+    OutOfMemory {
+        /// The tensor.
+        what: &'static str,
+        /// Its size.
+        bytes: usize,
+    },
     /// No tier has this name.
     UnknownTier {
         /// The name.

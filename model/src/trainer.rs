@@ -300,7 +300,7 @@ impl Trainer {
             Some(at) => at,
             None => {
                 let plan = Plan::for_training(&self.network, batch)?;
-                let targets = Buffer::zeros(plan.output().len());
+                let targets = Buffer::try_zeros("the targets of a batch", plan.output().len())?;
                 self.prepared.push(Prepared { plan, targets });
                 self.prepared.len() - 1
             }

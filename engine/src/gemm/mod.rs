@@ -78,8 +78,8 @@ pub const MATRIXMULTIPLY_FROM: usize = 1 << 15;
 /// ```
 ///
 /// # Errors
-/// [`Error::Length`] if the shapes do not fit together, [`Error::Overflow`] if A, whose strides may
-/// be 0, could not be copied to memory.
+/// [`Error::Length`] if the shapes do not fit together, [`Error::Overflow`] if strides that repeat elements,
+/// such as 0, make an A of more than 2²⁸ elements, which packed would take 1 GiB, out of a smaller slice.
 pub fn gemm(
     cx: &Context,
     a: Matrix<'_>,
@@ -100,8 +100,9 @@ pub fn gemm(
     if c.rows == 0 || c.cols == 0 {
         return Ok(());
     }
-    if a.rows.checked_mul(a.cols).is_none_or(|len| len > isize::MAX as usize / size_of::<f32>()) {
-        return Err(Error::Overflow { op: "gemm", what: "packed A" });
+    let most = a.data.len().max(MOST_REPEATED);
+    if a.rows.checked_mul(a.cols).is_none_or(|len| len > most) {
+        return Err(Error::Overflow { op: "gemm", what: "A with strides that repeat elements" });
     }
     let large = a.rows.saturating_mul(a.cols).saturating_mul(b.cols) >= MATRIXMULTIPLY_FROM;
     let portable = cx.isa().tier() == Tier::Portable;
@@ -112,6 +113,9 @@ pub fn gemm(
     }
     Ok(())
 }
+
+/// Elements of an A that has more of them than its slice.
+const MOST_REPEATED: usize = 1 << 28;
 
 /// Products of up to this many results are computed where their operands lie: packing takes longer than
 /// what it saves.

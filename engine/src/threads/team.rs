@@ -7,6 +7,7 @@
 
 use rayon::ThreadPool;
 use std::any::Any;
+use std::cell::Cell;
 use std::hint::spin_loop;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr;
@@ -22,6 +23,11 @@ const AWAKE: Duration = Duration::from_micros(100);
 const SHIFT: Duration = Duration::from_millis(1);
 /// Looks for work between two looks at the clock.
 const SPINS: usize = 64;
+
+thread_local! {
+    /// Whether this thread is a helper of some team.
+    static HELPS: Cell<bool> = const { Cell::new(false) };
+}
 
 /// What helpers do when they have been idle for [`AWAKE`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -242,6 +248,15 @@ impl Shared {
 
     /// What a helper does: takes tasks for as long as loops come.
     fn help(&self) {
+        // A task that waits in a pool may be given this job. It must get on when the wait is over, so its
+        // thread does not become a helper a second time.
+        if !HELPS.replace(true) {
+            self.take_tasks();
+            HELPS.set(false);
+        }
+    }
+
+    fn take_tasks(&self) {
         let start = Instant::now();
         let mut idle_since = None;
         while !self.closed.load(Ordering::Relaxed) {

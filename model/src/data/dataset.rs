@@ -1,6 +1,6 @@
 //! Labelled images in memory.
 
-use super::classes;
+use super::classes::{self, MAX_CLASSES};
 use super::error::{DataError, Malformed};
 use super::idx::check_len;
 use super::mapped::Bytes;
@@ -24,7 +24,8 @@ impl Dataset {
     /// # Errors
     /// [`Malformed::Empty`] if N or an image's size is 0, [`Malformed::TooLarge`],
     /// [`Malformed::Truncated`] or [`Malformed::Trailing`] if `images` is not as long as the labels
-    /// ask for, [`Malformed::Label`] if a label is not below `classes`.
+    /// ask for, [`Malformed::Label`] if a label is not below `classes`, [`Malformed::Classes`] if these are more
+    /// than 256.
     pub fn new(
         images: Vec<u8>,
         labels: Vec<u8>,
@@ -36,6 +37,9 @@ impl Dataset {
         check_len(expected as u64, images.len() as u64)?;
         check_size(labels.len(), [height, width])?;
         check_labels(&labels, classes)?;
+        if classes > MAX_CLASSES {
+            return Err(Malformed::Classes { found: classes, limit: MAX_CLASSES });
+        }
         let names = classes::numbers(classes);
         Ok(Dataset::checked(images.into(), labels.into(), [height, width], names))
     }

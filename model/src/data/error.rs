@@ -222,6 +222,14 @@ pub enum Malformed {
         /// Their width.
         width: usize,
     },
+    /// More classes than labels of one byte tell apart.
+    #[error("expected at most {limit} classes, found {found}")]
+    Classes {
+        /// The number of classes.
+        found: usize,
+        /// 256.
+        limit: usize,
+    },
     /// A label names no class.
     #[error("expected labels below {classes}, found {label} at index {index}")]
     Label {

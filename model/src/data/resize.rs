@@ -15,8 +15,11 @@ impl Grey {
     /// An axis that shrinks is averaged: each pixel is the mean of what it covers, parts of pixels counted
     /// by their share. An axis that grows is interpolated linearly between the centres of pixels. Values
     /// are rounded once, at the end; the bits are the same on every machine.
+    ///
+    /// # Panics
+    /// If these are more than 2³¹ pixels: no network takes them.
     pub fn resized(&self, height: usize, width: usize) -> Grey {
-        let (height, width) = (height.max(1), width.max(1));
+        let [height, width] = sides(height, width);
         if (height, width) == (self.height(), self.width()) {
             return self.clone();
         }
@@ -25,6 +28,17 @@ impl Grey {
         let pixels = values.iter().map(|v| v.round() as u8).collect();
         Grey::new(height, width, pixels).expect("as many pixels as asked for")
     }
+}
+
+/// Sides of at least 1.
+///
+/// # Panics
+/// If the picture would have more than 2³¹ pixels.
+pub(super) fn sides(height: usize, width: usize) -> [usize; 2] {
+    let sides = [height.max(1), width.max(1)];
+    let pixels = sides[0].checked_mul(sides[1]);
+    assert!(pixels.is_some_and(|n| n <= 1 << 31), "a picture of {height} by {width} pixels");
+    sides
 }
 
 /// `values[height, width]` brought to another size, as [`Grey::resized`] says; no side is 0.

@@ -26,8 +26,9 @@ impl ConfusionMatrix {
     /// The matrix of items given as (true class, predicted class).
     ///
     /// # Panics
-    /// If a class is not below `classes`.
+    /// If a class is not below `classes`, or there are more than 2¹⁶ classes.
     pub fn new(classes: usize, items: impl IntoIterator<Item = (usize, usize)>) -> ConfusionMatrix {
+        assert!(classes <= 1 << 16, "at most 2^16 classes, found {classes}");
         let mut counts = vec![0; classes * classes];
         for (label, predicted) in items {
             assert!(label < classes && predicted < classes, "classes below {classes}");

@@ -2,8 +2,9 @@
 
 use super::LayerError;
 
-/// More elements than this in one tensor of one input, 8 GiB, are refused: they could not be trained.
-const MAX_LEN: usize = 1 << 31;
+/// More elements than this in one tensor of one input, or in all parameters of a network together, 8 GiB, are
+/// refused: they could not be trained.
+pub(crate) const MAX_LEN: usize = 1 << 31;
 
 /// The number of elements, if a network can work with it.
 pub(crate) fn len(shape: &[usize]) -> Option<usize> {

@@ -185,8 +185,9 @@ impl Module for Conv2d {
         let (_, geometry) =
             self.padded(image(self.in_channels, input)?).map_err(LayerError::option)?;
         let [ho, wo] = geometry.output_size();
-        let lens = [geometry.weight_len(), geometry.output_len()];
-        check_lens("the weight or the output", &lens)?;
+        // Those of the input, which may have been padded.
+        let lens = [geometry.weight_len(), geometry.input_len(), geometry.output_len()];
+        check_lens("the weight, the padded input or the output", &lens)?;
         Ok(vec![self.out_channels, ho, wo])
     }
 
@@ -204,10 +205,12 @@ impl Module for Conv2d {
     fn operation(&self, batch: usize, input: &[usize]) -> Result<Box<dyn Operation>, Error> {
         let (pad, geometry) = self.padded([input[1], input[2]])?;
         let pad = pad.map(|pad| {
-            let padded = Buffer::zeros(batch * geometry.input_len());
-            let gradient = Buffer::zeros(batch * geometry.input_len());
-            Padded { pad, padded, gradient }
+            let len = batch.checked_mul(geometry.input_len()).unwrap_or(usize::MAX);
+            let padded = Buffer::try_zeros("the padded images", len)?;
+            let gradient = Buffer::try_zeros("the gradient by the padded images", len)?;
+            Ok::<_, Error>(Padded { pad, padded, gradient })
         });
+        let pad = pad.transpose()?;
         Ok(Box::new(Conv2dOperation { geometry, has_bias: self.bias, pad }))
     }
 }

@@ -143,7 +143,8 @@ impl Plan {
     /// A plan for batches of `batch` inputs.
     ///
     /// # Errors
-    /// [`Error::Spec`] if the batch size is 0 or its tensors do not fit the address space.
+    /// [`Error::Spec`] if the batch size is 0 or all values of a batch would take more than a tebibyte,
+    /// [`Error::Engine`] if the system does not give the memory.
     pub fn new(network: &Network, batch: usize) -> Result<Plan, Error> {
         Plan::build(network, batch, Purpose::Inference)
     }
@@ -155,7 +156,11 @@ impl Plan {
 
     fn build(network: &Network, batch: usize, purpose: Purpose) -> Result<Plan, Error> {
         let (spec, layers) = (network.shared_spec(), network.layers());
-        SpecError::check_batch(&spec.input, layers, batch)?;
+        let values = SpecError::check_batch(&spec.input, layers, batch)?;
+        if purpose == Purpose::Training {
+            // They are all kept, in buffers that are not asked for one by one.
+            Buffer::try_zeros("the values of a batch", values)?;
+        }
         let body = match UnitPlan::new(network, batch, purpose)? {
             Some(plan) => Body::Units(Box::new(plan)),
             None => Body::Layers(LayerPlan::new(network, batch, purpose)?),
@@ -163,7 +168,7 @@ impl Plan {
         let output = layers.last().map_or(&spec.input, |layer| &layer.output_shape);
         let outputs = output.iter().product::<usize>() * batch;
         let gradient_len = if purpose == Purpose::Training { outputs } else { 0 };
-        let output_gradient = Buffer::zeros(gradient_len);
+        let output_gradient = Buffer::try_zeros("the gradient by the outputs", gradient_len)?;
         let one_value_per_channel = one_value_per_channel(layers, batch);
         Ok(Plan { spec, batch, body, output_gradient, random_key: 0, one_value_per_channel })
     }

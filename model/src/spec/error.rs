@@ -2,6 +2,9 @@
 
 use super::FlatLayer;
 
+/// Elements of all values of a batch, at most: a tebibyte, or what the address space holds.
+const MAX_VALUES: usize = if usize::BITS > 40 { 1 << 38 } else { 1 << 28 };
+
 /// A layer that cannot take what it is given, or an option without meaning.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -49,7 +52,7 @@ pub enum SpecError {
         /// The layer, as PyTorch prints it.
         layer: String,
     },
-    /// A batch whose tensors do not fit the address space, or an empty one.
+    /// A batch whose values would take more than a tebibyte, or an empty one.
     #[error("batch size {batch}: must be at least 1, and its tensors must fit memory")]
     Batch {
         /// The batch size.
@@ -58,7 +61,7 @@ pub enum SpecError {
 }
 
 impl SpecError {
-    /// Whether every value of a batch fits a slice.
+    /// The elements of all values of a batch, if these can be in memory together.
     ///
     /// # Errors
     /// [`SpecError::Batch`]
@@ -66,13 +69,11 @@ impl SpecError {
         input: &[usize],
         layers: &[FlatLayer],
         batch: usize,
-    ) -> Result<(), SpecError> {
+    ) -> Result<usize, SpecError> {
         let shapes = layers.iter().map(|layer| &layer.output_shape[..]).chain([input]);
-        let longest = shapes.map(|shape| shape.iter().product::<usize>()).max().unwrap_or(0);
-        let fits = longest
-            .checked_mul(batch)
-            .and_then(|len| len.checked_mul(size_of::<f32>()))
-            .is_some_and(|bytes| isize::try_from(bytes).is_ok());
-        if batch > 0 && fits { Ok(()) } else { Err(SpecError::Batch { batch }) }
+        let lens = shapes.map(|shape| shape.iter().product::<usize>());
+        let total = lens.fold(0, usize::saturating_add).checked_mul(batch);
+        let fits = |&total: &usize| batch > 0 && total <= MAX_VALUES;
+        total.filter(fits).ok_or(SpecError::Batch { batch })
     }
 }

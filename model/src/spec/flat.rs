@@ -1,7 +1,7 @@
 //! A network as a list of single layers: which value each reads, and the shapes that follow.
 
 use super::{NetworkSpec, SpecError};
-use crate::layers::check::len;
+use crate::layers::check::{MAX_LEN, len};
 use crate::layers::{Layer, LayerError};
 
 /// Blocks within blocks that are followed.
@@ -41,7 +41,7 @@ pub(super) fn flatten(spec: &NetworkSpec) -> Result<Vec<FlatLayer>, SpecError> {
     if spec.input.is_empty() || len(&spec.input).is_none_or(|len| len == 0) {
         return Err(SpecError::Input { found: spec.input.clone() });
     }
-    let mut flat = Flat { spec, layers: Vec::new() };
+    let mut flat = Flat { spec, layers: Vec::new(), parameters: 0 };
     flat.add_all(&spec.layers, "", 0, 0)?;
     Ok(flat.layers)
 }
@@ -49,6 +49,8 @@ pub(super) fn flatten(spec: &NetworkSpec) -> Result<Vec<FlatLayer>, SpecError> {
 struct Flat<'a> {
     spec: &'a NetworkSpec,
     layers: Vec<FlatLayer>,
+    /// Elements of the parameters so far.
+    parameters: usize,
 }
 
 impl Flat<'_> {
@@ -108,6 +110,7 @@ impl Flat<'_> {
             ))),
             Some(_) => Ok(shape),
         });
+        let output = output.and_then(|shape| self.count_parameters(layer).map(|()| shape));
         let output_shape = output.map_err(|problem| match problem {
             LayerError::Shape { expected } => SpecError::Shape {
                 path: path.clone(),
@@ -129,6 +132,17 @@ impl Flat<'_> {
         let (layer, input_shape) = (layer.clone(), found);
         self.layers.push(FlatLayer { path, layer, inputs, input_shape, output_shape });
         Ok(self.layers.len())
+    }
+
+    /// Counts the parameters of a layer whose options are sound.
+    fn count_parameters(&mut self, layer: &Layer) -> Result<(), LayerError> {
+        let tensors = layer.module().map(|module| module.parameters()).unwrap_or_default();
+        let lens = tensors.iter().map(|tensor| len(&tensor.shape));
+        let total = lens.fold(Some(self.parameters), |sum, len| sum?.checked_add(len?));
+        self.parameters = total.filter(|&total| total <= MAX_LEN).ok_or_else(|| {
+            LayerError::option(format!("the parameters up to here are more than {MAX_LEN} numbers"))
+        })?;
+        Ok(())
     }
 }
 

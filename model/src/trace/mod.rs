@@ -17,8 +17,8 @@ use crate::normalization::Normalization;
 use crate::parameters::{NetworkLayout, TensorInfo};
 use crate::spec::{NetworkSpec, SpecError, one_value_per_channel};
 use layer::Step;
-use loupe_engine::Context;
 use loupe_engine::elementwise::add_assign;
+use loupe_engine::{Buffer, Context};
 use std::sync::Arc;
 
 /// The values of a forward pass over one batch.
@@ -99,8 +99,10 @@ pub fn trace(
     let (spec, flat) = (network.shared_spec(), network.layers());
     let input_len: usize = spec.input.iter().product();
     let batch = inputs.len() / input_len;
-    expect_len("the inputs", batch.max(1) * input_len, inputs.len())?;
-    SpecError::check_batch(&spec.input, flat, batch)?;
+    expect_len("the inputs", batch.max(1).saturating_mul(input_len), inputs.len())?;
+    let values = SpecError::check_batch(&spec.input, flat, batch)?;
+    // They are all kept, in vectors that are not asked for one by one.
+    Buffer::try_zeros("the values of a batch", values)?;
     if normalization == Normalization::BatchStatistics
         && let Some(error) = one_value_per_channel(flat, batch)
     {

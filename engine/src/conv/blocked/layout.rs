@@ -52,7 +52,8 @@ fn plane_of(what: &'static str, channels: usize, len: usize) -> Result<usize, Er
 
 /// Floats of an image whose plain form exists. One that is longer than any slice can be is `usize::MAX`.
 fn blocked_len(channels: usize, plane: usize) -> usize {
-    channels.next_multiple_of(LANES).saturating_mul(plane)
+    let lanes = channels.checked_next_multiple_of(LANES).unwrap_or(usize::MAX);
+    lanes.saturating_mul(plane)
 }
 
 /// [`rows_to_lanes`] of matrices without gaps.

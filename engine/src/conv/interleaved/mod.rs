@@ -19,7 +19,7 @@ pub use layout::{deinterleave, interleave};
 
 use super::classes::{self, Class};
 use super::geometry::OP;
-use super::{Conv2d, Then};
+use super::{Conv2d, Conv2dOptions, Then};
 use crate::buffer::with_scratch;
 use crate::error::expect_len;
 use crate::gemm::{GemmOptions, Matrix, MatrixMut, gemm};
@@ -93,9 +93,19 @@ impl InterleavedConv2d {
         };
         let columns = forward.iter().map(columns).collect();
         let (forward, backward) = (Direction::new(forward), Direction::new(backward));
-        for len in [geometry.input_len(), geometry.output_len()] {
-            len.checked_mul(LANES)
-                .ok_or(Error::Overflow { op: OP, what: "a unit of 16 images" })?;
+        let Conv2dOptions { in_channels, out_channels, .. } = *geometry.options();
+        for (what, len, factor) in [
+            ("a unit of 16 images", geometry.input_len(), LANES),
+            ("a unit of 16 images", geometry.output_len(), LANES),
+            ("the packed weight", in_channels, backward.depth()),
+            // And a bias for each class, or at least one, and means.
+            ("the packed weight", out_channels, forward.depth() + forward.classes.len() + 1),
+            ("the packed weight", in_channels, forward.depth() + forward.classes.len() + 1),
+        ] {
+            let bytes = len.checked_mul(factor).and_then(|len| len.checked_mul(size_of::<f32>()));
+            if bytes.is_none_or(|bytes| isize::try_from(bytes / 2).is_err()) {
+                return Err(Error::Overflow { op: OP, what });
+            }
         }
         Ok(InterleavedConv2d { geometry, forward, backward, columns, normalizes })
     }

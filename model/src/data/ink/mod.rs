@@ -4,7 +4,7 @@ mod ground;
 mod strokes;
 
 use super::grey::Grey;
-use super::resize::resize;
+use super::resize::{resize, sides};
 use std::ops::Range;
 
 /// The longest side of a picture whose ink is looked for; larger ones are shrunk before.
@@ -78,8 +78,11 @@ impl Grey {
     ///
     /// # Errors
     /// [`NoInk`] if nothing stands out of the ground.
+    ///
+    /// # Panics
+    /// As [`Grey::resized`].
     pub fn like_mnist(&self, height: usize, width: usize) -> Result<LikeMnist, NoInk> {
-        let to = [height.max(1), width.max(1)];
+        let to = sides(height, width);
         let from = [self.height(), self.width()];
         let [height, width] = within(from, LONGEST);
         let shrunk: Vec<f32> = self.pixels().iter().map(|&v| f32::from(v)).collect();

@@ -39,7 +39,7 @@ pub(super) fn build(network: &Network, batch: usize, purpose: Purpose) -> Result
         batch * last.unwrap_or(input)
     };
     let output = builder.renamed[layers.len()];
-    Ok(place(builder.drafts, len, output, purpose))
+    place(builder.drafts, len, output, purpose)
 }
 
 /// A node whose values have numbers, but no places yet.
@@ -84,7 +84,7 @@ impl Builder<'_> {
         let kind = match layer {
             Layer::Conv2d(conv) if conv.is_zero_padded() => {
                 let geometry = conv.geometry([input_shape[1], input_shape[2]])?;
-                DraftKind::Node(Kind::Block(Box::new(self.block(index, geometry))))
+                DraftKind::Node(Kind::Block(Box::new(self.block(index, geometry)?)))
             }
             Layer::Linear(linear) => {
                 let dims = linear.dims(self.batch);
@@ -122,7 +122,7 @@ impl Builder<'_> {
     }
 
     /// A convolution with the activation and the normalisation behind it.
-    fn block(&mut self, index: usize, geometry: Conv2d) -> BlockNode {
+    fn block(&mut self, index: usize, geometry: Conv2d) -> Result<BlockNode, Error> {
         let negative_slope = match self.follower().and_then(Layer::activation) {
             Some(Activation::Relu) => Some(0.0),
             // The backward pass reads the sign of the input off the output.
@@ -133,18 +133,22 @@ impl Builder<'_> {
         };
         self.next += usize::from(negative_slope.is_some());
         let output_len = self.batch * geometry.output_len();
-        let norm = self.follower().and_then(Layer::batch_norm).map(|_| {
-            self.next += 1;
-            BlockNorm {
-                norm: self.norm(self.next - 1),
-                activated: Buffer::zeros(output_len),
-                dz_sums: Buffer::zeros(geometry.options().out_channels),
+        let norm = match self.follower().and_then(Layer::batch_norm) {
+            None => None,
+            Some(_) => {
+                self.next += 1;
+                Some(BlockNorm {
+                    norm: self.norm(self.next - 1),
+                    activated: Buffer::try_zeros("the activations of a batch", output_len)?,
+                    dz_sums: Buffer::zeros(geometry.options().out_channels),
+                })
             }
-        });
+        };
         let has_dz =
             self.purpose == Purpose::Training && (norm.is_some() || negative_slope.is_some());
-        let dz = Buffer::zeros(if has_dz { output_len } else { 0 });
-        BlockNode { geometry, tensors: self.tensors[index].clone(), negative_slope, norm, dz }
+        let dz_len = if has_dz { output_len } else { 0 };
+        let dz = Buffer::try_zeros("the gradient by the activations", dz_len)?;
+        Ok(BlockNode { geometry, tensors: self.tensors[index].clone(), negative_slope, norm, dz })
     }
 
     fn norm(&self, index: usize) -> NormNode {
@@ -164,7 +168,7 @@ fn place(
     len: impl Fn(usize) -> usize,
     output: usize,
     purpose: Purpose,
-) -> LayerPlan {
+) -> Result<LayerPlan, Error> {
     let values = drafts.iter().map(|draft| draft.output).max().unwrap_or(0).max(output) + 1;
     let mut last_use = vec![0; values];
     for (i, draft) in drafts.iter().enumerate() {
@@ -184,7 +188,7 @@ fn place(
         }
     }
     let slot = |value: usize| slots[value].expect("every value that is read was made");
-    let values = allocation.slots();
+    let values = allocation.slots()?;
 
     let mut gradients = Gradients::new(&drafts, &len, output, purpose);
     let backward: Vec<_> = drafts.iter().rev().map(|draft| gradients.node(draft)).collect();
@@ -199,15 +203,15 @@ fn place(
         nodes.push(Node { kind, x, y: slot(draft.output), backward });
         layers.push(draft.layers);
     }
-    LayerPlan {
+    Ok(LayerPlan {
         nodes,
         layers,
         values,
         input,
         output: slot(output),
-        gradients: gradients.allocation.slots(),
+        gradients: gradients.allocation.slots()?,
         output_gradient: gradients.output,
-    }
+    })
 }
 
 /// Places of gradients, from the last node to the first. A place is free again behind the node that made the

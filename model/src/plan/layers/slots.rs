@@ -87,7 +87,12 @@ impl Allocation {
         self.free.push(slot.buffer);
     }
 
-    pub(super) fn slots(&self) -> Slots {
-        Slots { buffers: self.lens.iter().map(|&len| Buffer::zeros(len)).collect() }
+    /// The buffers.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`]
+    pub(super) fn slots(&self) -> Result<Slots, Error> {
+        let buffer = |&len: &usize| Buffer::try_zeros("the values of a batch", len);
+        Ok(Slots { buffers: self.lens.iter().map(buffer).collect::<Result<_, _>>()? })
     }
 }

@@ -63,7 +63,7 @@ pub(super) fn build(
     while builder.next < layers.len() {
         builder.add_node()?;
     }
-    Ok(Some(builder.finish(first)))
+    builder.finish(first).map(Some)
 }
 
 struct Builder<'a> {
@@ -214,7 +214,8 @@ impl Builder<'_> {
         let tensors = self.layer_tensors(index);
         let geometry = conv.geometry();
         let products = geometry.weight_len() / out_channels;
-        self.work += 2 * self.batch * geometry.output_len() * products;
+        let work = (2 * self.batch * geometry.output_len()).saturating_mul(products);
+        self.work = self.work.saturating_add(work);
         let output_len = conv.output_len();
         let norm = self.lanes.norm(out_channels, geometry.output_len() / out_channels);
         let channels = norm.channels;
@@ -312,7 +313,8 @@ impl Builder<'_> {
         let y = self.kept(dims.out_features);
         let dx = self.gradient.take();
         let dy = self.gradient(dims.out_features);
-        self.work += 2 * self.batch * dims.in_features * dims.out_features;
+        let work = (2 * self.batch * dims.in_features).saturating_mul(dims.out_features);
+        self.work = self.work.saturating_add(work);
         (self.value, self.gradient) = (y.clone(), Some(dy.clone()));
         let tensors = self.layer_tensors(index);
         self.push(Node::Linear(LinearNode { dims, tensors, x, y, dx, dy }), &[Part::First]);
@@ -340,7 +342,7 @@ impl Builder<'_> {
         self.push(Node::Activation(node), &[Part::First]);
     }
 
-    fn finish(mut self, (first, first_form): (Place, Form)) -> UnitPlan {
+    fn finish(mut self, (first, first_form): (Place, Form)) -> Result<UnitPlan, Error> {
         let images = self.lanes.images();
         let units = self.batch.div_ceil(images);
         let runs = runs(units, self.work);
@@ -374,11 +376,12 @@ impl Builder<'_> {
             }
             backward.push(Step { node, part: Part::First });
         }
-        UnitPlan {
-            input: Buffer::zeros(self.batch * image[0]),
-            output: Buffer::zeros(self.batch * image[1]),
+        let units_len = units.saturating_mul(sizes.kept_len);
+        Ok(UnitPlan {
+            input: Buffer::try_zeros("the inputs of a batch", self.batch * image[0])?,
+            output: Buffer::try_zeros("the outputs of a batch", self.batch * image[1])?,
             sizes,
-            units: Buffer::zeros(units * sizes.kept_len),
+            units: Buffer::try_zeros("the values of a batch", units_len)?,
             sums: Buffer::zeros(sizes.runs() * sizes.sums_len),
             backward,
             nodes: self.nodes,
@@ -388,7 +391,7 @@ impl Builder<'_> {
             edges: [first, last, dy],
             forms: [first_form, self.form],
             prepared: None,
-        }
+        })
     }
 }
 

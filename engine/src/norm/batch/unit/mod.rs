@@ -218,6 +218,9 @@ impl UnitNorm {
         self.check(&[], &[mean.len(), variance.len()])?;
         check_units("the means", units, means, stride, self.channels)?;
         check_units("the squares", units, squares, stride, self.channels)?;
+        if self.channels == 0 {
+            return Ok(());
+        }
         // Those that are merged as runs of one length.
         let whole = if last == self.spatial { units } else { units.saturating_sub(1) };
         if whole > 0 {
