@@ -93,7 +93,7 @@ pub(crate) fn run(arguments: &ExportArguments, mut output: Output) -> Result<()>
     write_new(file, &bytes)?;
     if *json {
         let report = json!({
-            "file": file.out,
+            "file": file.out.display().to_string(),
             "format": format.name(),
             "parameters": network.parameter_count(),
             "bytes": bytes.len(),

@@ -3,6 +3,7 @@
 //! Field numbers are those of `NodeProto`, `AttributeProto` and `TensorProto` in `onnx.proto`.
 
 use super::protobuf::Message;
+use super::{OnnxError, check_len};
 use crate::layers::Parameter;
 use crate::network::Network;
 use crate::spec::FlatLayer;
@@ -80,6 +81,11 @@ impl Graph {
         self.nodes.push(message.merge(&node.attributes).string(6, doc));
     }
 
+    /// The size of all tensors, as numbers of four bytes.
+    pub(super) fn floats(&self) -> usize {
+        self.tensors.iter().map(Message::len).sum::<usize>() / size_of::<f32>()
+    }
+
     fn tensor(&mut self, name: &str, shape: &[usize], data_type: i64, bytes: &[u8]) {
         let message = Message::new().ints(1, shape.iter().copied().map(int)).int(2, data_type);
         self.tensors.push(message.string(8, name).bytes(9, bytes));
@@ -110,6 +116,11 @@ impl<'a> Part<'a> {
 
     fn name(&self, name: &str) -> String {
         format!("{}.{name}", self.layer().path)
+    }
+
+    /// Whether a file has room for so many numbers beside the tensors that there are.
+    pub(super) fn check_room(&self, floats: usize) -> Result<(), OnnxError> {
+        check_len(self.graph.floats().saturating_add(floats))
     }
 
     /// Adds a node in front of the layer's last one; the name of its output.

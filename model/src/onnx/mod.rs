@@ -53,9 +53,9 @@ pub enum OnnxError {
         layer: String,
     },
     /// Protocol Buffers end at 2 GiB.
-    #[error("an ONNX file holds at most 2 GiB; the network's tensors have {bytes} bytes")]
+    #[error("an ONNX file holds at most 2 GiB; the network would take {bytes} bytes")]
     TooLarge {
-        /// Bytes of all tensors.
+        /// Bytes of all tensors, or of the file.
         bytes: usize,
     },
 }
@@ -87,7 +87,7 @@ impl Network {
 fn onnx(network: &Network, description: Option<&str>) -> Result<Vec<u8>, OnnxError> {
     check_len(network.layout.parameters.elements())?;
     let graph = graph_of(network)?;
-    check_len(graph.tensors.iter().map(Message::len).sum::<usize>() / size_of::<f32>())?;
+    check_len(graph.floats())?;
     let layers = network.layers();
     let input = &network.spec().input;
     let output = layers.last().map_or(input, |layer| &layer.output_shape);
@@ -109,14 +109,17 @@ fn onnx(network: &Network, description: Option<&str>) -> Result<Vec<u8>, OnnxErr
         Some(text) => model.message(14, &Message::new().string(1, ENTRY).string(2, text)),
         None => model,
     };
+    check_bytes(model.len())?;
     Ok(model.into_bytes())
 }
 
-/// Whether so many numbers fit a file, in which there are nodes and names too.
+fn check_bytes(bytes: usize) -> Result<(), OnnxError> {
+    if bytes <= MAX_LEN { Ok(()) } else { Err(OnnxError::TooLarge { bytes }) }
+}
+
+/// Whether so many numbers fit a file.
 fn check_len(floats: usize) -> Result<(), OnnxError> {
-    const ROOM: usize = 1 << 20;
-    let bytes = floats.saturating_mul(size_of::<f32>());
-    if bytes <= MAX_LEN - ROOM { Ok(()) } else { Err(OnnxError::TooLarge { bytes }) }
+    check_bytes(floats.saturating_mul(size_of::<f32>()))
 }
 
 /// Nodes and tensors of all layers. A value has its layer's path for a name, unless it is the last one.
