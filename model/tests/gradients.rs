@@ -7,6 +7,7 @@
 mod support;
 
 use loupe_engine::reference::loss as oracle;
+use loupe_engine::reference::network::Network;
 use loupe_engine::reference::random::Random;
 use loupe_engine::{Context, Isa, Threads};
 use loupe_model::{Loss, NetworkSpec, SgdOptions, Trainer, nets};
@@ -51,39 +52,27 @@ fn check(problem: &Problem) {
         Loss::CrossEntropy => oracle::Loss::CrossEntropy(&classes),
         _ => unreachable!(),
     };
-    let keys = keys(&network, &x, &targets);
+    let mut judged = oracle_with_keys(&network, &keys(&network, &x, &targets));
+    let expected = judge.of(&judged.forward(problem.batch, &wide_x)).value;
+    let losses = losses_beside(&mut judged, problem.batch, &wide_x, &judge, &mut random);
     for isa in Isa::available() {
         let cx = Context::new(isa, Threads::serial());
         // A step of length 0 leaves the parameters and shows the gradients.
         let still = SgdOptions { lr: 0.0, ..SgdOptions::default() };
         let mut trainer = Trainer::new(cx, network.clone(), problem.loss, still);
         let loss = trainer.step(&x, &targets).unwrap();
-        let mut judged = oracle_with_keys(trainer.network(), &keys);
-        let expected = judge.of(&judged.forward(problem.batch, &wide_x)).value;
         assert!((f64::from(loss) - expected).abs() <= 1e-5 * expected.abs().max(1.0));
 
         let largest = |gradient: &[f32]| {
             gradient.iter().fold(0.0_f64, |largest, g| largest.max(f64::from(g.abs())))
         };
         let gradients: Vec<_> = trainer.gradients().collect();
+        assert_eq!(gradients.len(), losses.len());
         let floor = CANCELLATION * gradients.iter().map(|(_, g)| largest(g)).fold(0.0, f64::max);
-        for (tensor, (info, gradient)) in gradients.into_iter().enumerate() {
-            let start = judged.parameters_mut()[tensor].clone();
+        for ((info, gradient), losses) in gradients.into_iter().zip(&losses) {
             let allowed = TOLERANCE * largest(gradient) + floor;
-            let (len, checked) = (gradient.len(), COORDINATES.min(gradient.len()));
-            // Each coordinate at most once, from a random one on.
-            let first = random.below(len);
             let mut kinks = 0;
-            for n in 0..checked {
-                let index = (first + n * (len / COORDINATES).max(1)) % len;
-                let mut at = |step: f64| {
-                    let point = &mut judged.parameters_mut()[tensor];
-                    point[index] = start[index] + step;
-                    let loss = judge.of(&judged.forward(problem.batch, &wide_x)).value;
-                    judged.parameters_mut()[tensor][index] = start[index];
-                    loss
-                };
-                let [below, here, above] = [-STEP, 0.0, STEP].map(&mut at);
+            for &(index, [below, here, above]) in losses {
                 // Where the slopes at both sides differ, an activation has a kink in between,
                 // and neither they nor their mean is the gradient.
                 let slopes = [(here - below) / STEP, (above - here) / STEP];
@@ -100,9 +89,44 @@ fn check(problem: &Problem) {
                     info.name,
                 );
             }
+            let checked = losses.len();
             assert!(kinks <= 1 + checked / 2, "too many kinks: {kinks} of {checked}; {problem:?}");
         }
     }
+}
+
+/// For each tensor some elements, from a random one on, with the losses below, at and above their values.
+fn losses_beside(
+    judged: &mut Network,
+    batch: usize,
+    x: &[f64],
+    judge: &oracle::Loss<'_>,
+    random: &mut Random,
+) -> Vec<Vec<(usize, [f64; 3])>> {
+    let values = judged.values(batch, vec![x.to_vec()]);
+    let tensors: Vec<_> =
+        judged.parameters().into_iter().map(|(name, values)| (name, values.to_vec())).collect();
+    let mut losses = Vec::new();
+    for (tensor, (name, start)) in tensors.into_iter().enumerate() {
+        // What lies before the tensor's step does not change.
+        let step: usize = name.split('.').next().unwrap().parse().unwrap();
+        let (len, checked) = (start.len(), COORDINATES.min(start.len()));
+        let first = random.below(len);
+        let mut of_tensor = Vec::new();
+        for n in 0..checked {
+            // Each at most once.
+            let index = (first + n * (len / COORDINATES).max(1)) % len;
+            let at = [-STEP, 0.0, STEP].map(|distance| {
+                judged.parameters_mut()[tensor][index] = start[index] + distance;
+                let values = judged.values(batch, values[..=step].to_vec());
+                judge.of(values.last().unwrap()).value
+            });
+            judged.parameters_mut()[tensor][index] = start[index];
+            of_tensor.push((index, at));
+        }
+        losses.push(of_tensor);
+    }
+    losses
 }
 
 fn wide(values: &[f32]) -> Vec<f64> {
