@@ -37,7 +37,6 @@ pub enum Error {
         what: &'static str,
     },
     /// The system does not give the memory for a tensor.
-    #[error("{what}: the system does not give {bytes} bytes of memory")]
     OutOfMemory {
         /// The tensor.
         what: &'static str,
@@ -75,6 +74,9 @@ impl fmt::Display for Error {
             }
             Error::Overflow { op, what } => {
                 write!(f, "{op}: {what} would have more elements than memory can address")
+            }
+            Error::OutOfMemory { what, bytes } => {
+                write!(f, "{what}: the system does not give {bytes} bytes of memory")
             }
             Error::UnknownTier { name } => write!(
                 f,

@@ -205,7 +205,7 @@ impl Module for Conv2d {
     fn operation(&self, batch: usize, input: &[usize]) -> Result<Box<dyn Operation>, Error> {
         let (pad, geometry) = self.padded([input[1], input[2]])?;
         let pad = pad.map(|pad| {
-            let len = batch.checked_mul(geometry.input_len()).unwrap_or(usize::MAX);
+            let len = batch.saturating_mul(geometry.input_len());
             let padded = Buffer::try_zeros("the padded images", len)?;
             let gradient = Buffer::try_zeros("the gradient by the padded images", len)?;
             Ok::<_, Error>(Padded { pad, padded, gradient })

@@ -137,8 +137,8 @@ impl Flat<'_> {
     /// Counts the parameters of a layer whose options are sound.
     fn count_parameters(&mut self, layer: &Layer) -> Result<(), LayerError> {
         let tensors = layer.module().map(|module| module.parameters()).unwrap_or_default();
-        let lens = tensors.iter().map(|tensor| len(&tensor.shape));
-        let total = lens.fold(Some(self.parameters), |sum, len| sum?.checked_add(len?));
+        let mut lens = tensors.iter().map(|tensor| len(&tensor.shape));
+        let total = lens.try_fold(self.parameters, |sum, len| sum.checked_add(len?));
         self.parameters = total.filter(|&total| total <= MAX_LEN).ok_or_else(|| {
             LayerError::option(format!("the parameters up to here are more than {MAX_LEN} numbers"))
         })?;
