@@ -40,6 +40,9 @@ impl Threads {
     /// thread: handing it out costs more than it saves.
     pub const MIN_PARALLEL_WORK: usize = 1 << 17;
 
+    /// The most threads of a pool of its own: more than any machine has cores, and few enough to start.
+    pub const MAX_COUNT: usize = 1024;
+
     /// The calling thread alone. No thread is started.
     pub fn serial() -> Threads {
         Threads::default()
@@ -53,7 +56,8 @@ impl Threads {
     /// alone.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if `count` is 0, [`Error::ThreadPool`] if the system refuses the threads.
+    /// [`Error::Invalid`] if `count` is 0 or more than [`Threads::MAX_COUNT`], [`Error::ThreadPool`] if the system
+    /// refuses the threads.
     pub fn new(count: usize) -> Result<Threads, Error> {
         match count {
             0 => Err(Error::Invalid {
@@ -61,6 +65,12 @@ impl Threads {
                 what: "the number of threads",
                 expected: "at least 1",
                 found: "0".into(),
+            }),
+            _ if count > Threads::MAX_COUNT => Err(Error::Invalid {
+                op: "threads",
+                what: "the number of threads",
+                expected: "at most 1024",
+                found: count.to_string(),
             }),
             1 => Ok(Threads::serial()),
             _ => ThreadPoolBuilder::new()
