@@ -124,10 +124,13 @@ impl Problem {
     }
 }
 
+/// What the oracle makes of a tensor.
+type Function<'a> = &'a dyn Fn(&[f64]) -> Vec<f64>;
+
 /// Compares the results for each tier, of x and of dy, with what the functions make of them.
 fn check_linear(
     inputs: [&[f32]; 2],
-    functions: [&dyn Fn(&[f64]) -> Vec<f64>; 2],
+    functions: [Function<'_>; 2],
     terms: usize,
     what: &str,
     results: impl FnOnce() -> Vec<[Vec<f32>; 2]>,
