@@ -204,6 +204,8 @@ fn layers_of_the_network_and_layers_that_are_shared_out_agree_with_the_oracle() 
         [2, 33, 5000],
         [20_000, 10, 1],
         [1500, 200, 1],
+        [900, 70, 4],
+        [300, 40, 15],
     ] {
         let norm = BatchNorm { batch, channels, spatial, eps: 1e-5 };
         Problem { norm, offset: 10.0, negative_slope: Some(0.02), seed: 11 }.check(&three);

@@ -227,6 +227,9 @@ fn large_problems_on_three_threads() {
     let cases = [
         (5, plain(100, 64, [4, 4]), [1, 1]),
         (33, plain(19, 20, [3, 5]), [1, 1]),
+        (0, plain(19, 20, [3, 5]), [1, 1]),
+        (4, ConvTranspose2dOptions { groups: 2, ..plain(40, 20, [3, 5]) }, [1, 1]),
+        (2, ConvTranspose2dOptions { padding: [1, 2], ..plain(40, 20, [3, 5]) }, [1, 1]),
         (3, dcgan(128, 70), [4, 4]),
         (2, dcgan(64, 3), [32, 32]),
         (4, plain(32, 48, [2, 2]), [16, 16]),

@@ -20,7 +20,7 @@ pub enum GeluApproximation {
 /// or −∞.
 ///
 /// The left tail keeps its digits until y becomes 0: where 1 + erf would leave none, at x = −6, y is right to
-/// six decimal digits. The error is at most 7 + x² / 2 ULP down to x = −12.9, and 5 + 4 |u| ULP of the approximation
+/// five decimal digits. The error is at most 7 + x² / 2 ULP down to x = −12.9, and 5 + 4 |u| ULP of the approximation
 /// down to x = −10; its ½ (1 + tanh u) is computed as 1 / (1 + e⁻²ᵘ), which is the same.
 ///
 /// Source: PyTorch, `GELU`; D. Hendrycks, K. Gimpel, "Gaussian Error Linear Units (GELUs)" (2016).

@@ -18,6 +18,7 @@ mod gradient;
 mod im2col;
 mod interleaved;
 mod kernel;
+mod pixel;
 mod planes;
 mod then;
 mod transpose;

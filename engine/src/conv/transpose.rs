@@ -10,6 +10,7 @@ use super::geometry::{
     Conv2d, Conv2dOptions, LONGEST, check_axis, check_channels, invalid, product,
 };
 use super::gradient::plane_sums;
+use super::pixel::Pixel;
 use crate::error::expect_len;
 use crate::{Context, Error};
 
@@ -126,6 +127,17 @@ impl ConvTranspose2d {
         expect_len(OP, other, expected, other_len)?;
         Ok(batch)
     }
+
+    /// The sizes of the products that images of one pixel are, if the output is the kernel and nothing else.
+    fn pixel(&self, batch: usize) -> Option<Pixel> {
+        let o = &self.options;
+        let is_pixel = self.input_size() == [1, 1]
+            && self.output_size() == o.kernel_size
+            && o.padding == [0, 0]
+            && o.groups == 1;
+        let (inputs, outputs) = (self.input_len(), self.output_len());
+        is_pixel.then_some(Pixel { batch, inputs, outputs })
+    }
 }
 
 /// The name of a tensor, its length, and the elements of one of its images.
@@ -213,10 +225,13 @@ pub fn conv_transpose2d(
     y: &mut [f32],
 ) -> Result<(), Error> {
     let (input_len, output_len) = (geometry.input_len(), geometry.output_len());
-    geometry.batch_of(("x", x.len(), input_len), ("y", y.len(), output_len))?;
+    let batch = geometry.batch_of(("x", x.len(), input_len), ("y", y.len(), output_len))?;
     expect_len(OP, "the weight", geometry.weight_len(), parameters.weight.len())?;
     if let Some(bias) = parameters.bias {
         expect_len(OP, "the bias", geometry.options.out_channels, bias.len())?;
+    }
+    if let Some(pixel) = geometry.pixel(batch) {
+        return pixel.forward(cx, x, parameters.weight, parameters.bias, y);
     }
     backward_input(cx, &geometry.mirror, parameters, x, y);
     Ok(())
@@ -239,8 +254,11 @@ pub fn conv_transpose2d_backward_input(
     dx: &mut [f32],
 ) -> Result<(), Error> {
     let (input_len, output_len) = (geometry.input_len(), geometry.output_len());
-    geometry.batch_of(("dy", dy.len(), output_len), ("dx", dx.len(), input_len))?;
+    let batch = geometry.batch_of(("dy", dy.len(), output_len), ("dx", dx.len(), input_len))?;
     expect_len(OP, "the weight", geometry.weight_len(), weight.len())?;
+    if let Some(pixel) = geometry.pixel(batch) {
+        return pixel.backward_input(cx, weight, dy, dx);
+    }
     conv2d(cx, &geometry.mirror, dy, Conv2dParameters { weight, bias: None }, dx)
 }
 
@@ -269,6 +287,9 @@ pub fn conv_transpose2d_backward_weight(
     if let Some(dbias) = dbias {
         expect_len(OP, "dbias", geometry.options.out_channels, dbias.len())?;
         plane_sums(cx, batch, output_len, dy, dbias);
+    }
+    if let Some(pixel) = geometry.pixel(batch) {
+        return pixel.backward_weight(cx, x, dy, dweight);
     }
     conv2d_backward_weight(cx, &geometry.mirror, dy, x, dweight, None)
 }

@@ -20,7 +20,7 @@ const WORK: usize = 16;
 /// Which elements are dropped: those whose random number of (key, index) is below p.
 ///
 /// The number of element i is a word of Philox 4×32-10 divided by 2³²: word ⌊i / 16⌋ mod 4 for the counter
-/// 16 · ⌊i / 64⌋ + i mod 16. Every key, also of neighbouring ones, gives numbers of its own.
+/// 16 · ⌊i / 64⌋ + i mod 16. The numbers of different keys are independent, those of neighbouring ones too.
 ///
 /// Source: J. Salmon, M. Moraes, R. Dror, D. Shaw, "Parallel Random Numbers: As Easy as 1, 2, 3" (2011).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -78,13 +78,13 @@ fn run(
         let first = task * CHUNK;
         let input = &input[first..][..output.len()];
         let block = (first / BLOCK) as u64;
-        cx.isa().run(Drop { key, threshold, scale, block, input, output });
+        cx.isa().run(Apply { key, threshold, scale, block, input, output });
     });
     Ok(())
 }
 
 /// Elements from the beginning of a block of that number on.
-struct Drop<'a> {
+struct Apply<'a> {
     key: u64,
     threshold: u32,
     scale: f32,
@@ -93,7 +93,7 @@ struct Drop<'a> {
     output: &'a mut [f32],
 }
 
-impl Kernel for Drop<'_> {
+impl Kernel for Apply<'_> {
     type Output = ();
 
     #[inline(always)]

@@ -38,12 +38,11 @@ pub(super) fn sum_positions<const A: usize>(
     if positions == 1 {
         return sum(outputs);
     }
-    let columns = outputs.each_ref().map(|output| {
+    let mut columns = outputs.each_ref().map(|output| {
         let (columns, rest) = std::mem::take(&mut space).split_at_mut(output.len() * positions);
         space = rest;
         columns
     });
-    let mut columns = columns;
     sum(columns.each_mut().map(|columns| &mut **columns));
     for (output, columns) in outputs.into_iter().zip(columns) {
         for (output, columns) in output.iter_mut().zip(columns.chunks_exact(positions)) {

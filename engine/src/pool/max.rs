@@ -3,6 +3,7 @@
 use super::backward::{Gradient, Inputs, backward};
 use super::forward::{Reduction, forward};
 use super::grid::Grid;
+use super::rows::Rows;
 use super::window::{Sliding, Window};
 use crate::planes::check_planes;
 use crate::simd::{LANES, Simd, load, store};
@@ -148,38 +149,95 @@ impl Gradient for Max {
     #[inline(always)]
     fn add<S: Simd>(self, simd: S, grid: &Grid, window: Window, dy: &[f32], band: Inputs<'_, '_>) {
         let Inputs { x, dx, .. } = band;
-        let row_of = |t: usize| window.first + t * grid.rows.dilation;
-        let step = grid.columns.dilation * LANES;
-        for (columns, dy) in grid.columns.windows.iter().zip(dy.chunks_exact(LANES)) {
-            let first = columns.first * LANES;
-            // The largest pixel so far, and its number among those of the window.
-            let mut largest = simd.splat(f32::NEG_INFINITY);
-            let mut place = simd.zero();
-            // At most 2²⁰, as the pixels of a window are.
-            let mut number = 0;
-            for row in 0..window.count {
-                let row = &x.row(row_of(row))[first..];
-                for column in 0..columns.count {
-                    let pixel = load(simd, &row[column * step..]);
-                    let here = simd.splat(number as f32);
-                    place = simd.select(simd.gt(pixel, largest), here, place);
-                    place = simd.select(simd.eq(pixel, pixel), place, here);
-                    largest = self.combine(simd, largest, pixel);
-                    number += 1;
-                }
+        let step = grid.rows.dilation;
+        let windows = || grid.columns.windows.iter().zip(dy.chunks_exact(LANES));
+        let pixels = |columns: &Window| Pixels {
+            first: [window.first, columns.first * LANES],
+            step: [step, grid.columns.dilation * LANES],
+            count: [window.count, columns.count],
+        };
+        // Counts the windows with NaN in each lane.
+        let mut with_nan = simd.zero();
+        for (columns, dy) in windows() {
+            let (pixels, dy) = (pixels(columns), load(simd, dy));
+            // The compiler unrolls the loops of the usual windows.
+            let largest = match pixels.count {
+                [2, 2] => give(simd, Pixels { count: [2, 2], ..pixels }, x, dx, dy),
+                [3, 3] => give(simd, Pixels { count: [3, 3], ..pixels }, x, dx, dy),
+                _ => give(simd, pixels, x, dx, dy),
+            };
+            let one = simd.splat(1.0);
+            let nan = simd.select(simd.eq(largest, largest), simd.zero(), one);
+            with_nan = simd.add(with_nan, nan);
+        }
+        if simd.sum(with_nan) > 0.0 {
+            for (columns, dy) in windows() {
+                give_to_nan(simd, pixels(columns), x, dx, load(simd, dy));
             }
-            let dy = load(simd, dy);
-            let mut number = 0;
-            for row in 0..window.count {
-                let row = &mut dx.row_mut(row_of(row))[first..];
-                for column in 0..columns.count {
-                    let dx = &mut row[column * step..];
-                    let is_here = simd.eq(place, simd.splat(number as f32));
-                    let given = simd.select(is_here, dy, simd.zero());
-                    store(simd, simd.add(load(simd, dx), given), dx);
-                    number += 1;
-                }
-            }
+        }
+    }
+}
+
+/// Where the pixels of a window lie in a band: rows, and floats of a row `[W, 16]`.
+#[derive(Clone, Copy)]
+struct Pixels {
+    first: [usize; 2],
+    step: [usize; 2],
+    count: [usize; 2],
+}
+
+impl Pixels {
+    /// A pixel by its row and column in the window: its row in the plane, and its float in that row.
+    #[inline(always)]
+    fn place(self, row: usize, column: usize) -> (usize, usize) {
+        (self.first[0] + row * self.step[0], self.first[1] + column * self.step[1])
+    }
+}
+
+/// Adds dy to the first of the largest pixels, in the lanes without NaN. Returns the largest pixel, or NaN.
+#[inline(always)]
+fn give<S: Simd>(
+    simd: S,
+    pixels: Pixels,
+    x: &Rows<'_>,
+    dx: &mut Rows<'_>,
+    dy: S::Vector,
+) -> S::Vector {
+    let mut largest = simd.splat(Max::NONE);
+    for row in 0..pixels.count[0] {
+        for column in 0..pixels.count[1] {
+            let (row, column) = pixels.place(row, column);
+            largest = Max.combine(simd, largest, load(simd, &x.row(row)[column..]));
+        }
+    }
+    let mut rest = dy;
+    for row in 0..pixels.count[0] {
+        for column in 0..pixels.count[1] {
+            let (row, column) = pixels.place(row, column);
+            // Never where the largest is NaN.
+            let is_largest = simd.eq(load(simd, &x.row(row)[column..]), largest);
+            let given = simd.select(is_largest, rest, simd.zero());
+            rest = simd.select(is_largest, simd.zero(), rest);
+            let dx = &mut dx.row_mut(row)[column..];
+            store(simd, simd.add(load(simd, dx), given), dx);
+        }
+    }
+    largest
+}
+
+/// Adds dy to the last pixel that is NaN, in the lanes that have one.
+#[inline(always)]
+fn give_to_nan<S: Simd>(simd: S, pixels: Pixels, x: &Rows<'_>, dx: &mut Rows<'_>, dy: S::Vector) {
+    let mut rest = dy;
+    for row in (0..pixels.count[0]).rev() {
+        for column in (0..pixels.count[1]).rev() {
+            let (row, column) = pixels.place(row, column);
+            let pixel = load(simd, &x.row(row)[column..]);
+            let is_number = simd.eq(pixel, pixel);
+            let given = simd.select(is_number, simd.zero(), rest);
+            rest = simd.select(is_number, rest, simd.zero());
+            let dx = &mut dx.row_mut(row)[column..];
+            store(simd, simd.add(load(simd, dx), given), dx);
         }
     }
 }

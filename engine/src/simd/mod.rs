@@ -125,7 +125,7 @@ pub(crate) trait Simd: Copy {
         if_true: Self::Vector,
         if_false: Self::Vector,
     ) -> Self::Vector;
-    /// 2ⁿ for whole `n` with -126 ≤ n ≤ 127; 0 for -127.
+    /// 2ⁿ for whole `n` with -126 ≤ n ≤ 127; 0 for -127; an unspecified number for any other.
     fn exp2_whole(self, n: Self::Vector) -> Self::Vector;
     /// `(m, n)` with `a = m · 2ⁿ`, √½ ≤ `m` < √2 and whole `n`, for normal positive `a`; unspecified
     /// numbers for any other.

@@ -115,7 +115,9 @@ impl Simd for Portable {
     #[inline(always)]
     fn exp2_whole(self, n: f32x16) -> f32x16 {
         // The exponent field of an IEEE 754 single is the power plus 127, above 23 mantissa bits.
-        f32x16::from(n.to_array().map(|n| f32::from_bits(((n as i32 + 127) as u32) << 23)))
+        f32x16::from(
+            n.to_array().map(|n| f32::from_bits(((n as i32).wrapping_add(127) as u32) << 23)),
+        )
     }
 
     #[inline(always)]

@@ -75,7 +75,6 @@ pub(super) fn along<P: Pass<I>, const I: usize>(
     let work = output.len().saturating_mul(WORK);
     let item = classes * inner;
     if inner > 1 && item > TASK {
-        // A thread's cache line of the output is no other thread's but at the edges of a block.
         let width = (TASK / classes).next_multiple_of(WIDTH).max(WIDTH);
         let size = [outer, classes, inner];
         cx.threads().for_each_columns(size, width, work, output, |matrix, first, output| {

@@ -33,7 +33,7 @@ pub(crate) fn exp<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
 }
 
 /// eˣ for x ≤ 0 in fewer operations than [`exp`], at most 2 ULP off; 0 where the result is below 2⁻¹²⁶, about,
-/// and no normal number. NaN for NaN.
+/// and no normal number. NaN for NaN; an unspecified number for x > 0.
 #[inline(always)]
 pub(crate) fn exp_not_positive<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
     // The constant comes first: max returns its second argument for NaN. For it n is -127, and the
