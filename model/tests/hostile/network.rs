@@ -5,7 +5,8 @@ use loupe_engine::Context;
 use loupe_engine::optim::{AdamOptions, SgdOptions};
 use loupe_engine::reference::random::Random;
 use loupe_model::layers::{
-    Conv2d, Flatten, Init, LayerError, Linear, Module, Operation, PaddingMode, Parameter, Residual, Tanh,
+    Conv2d, Flatten, Init, LayerError, Linear, Module, Operation, PaddingMode, Parameter, Residual,
+    Tanh,
 };
 use loupe_model::trace::trace;
 use loupe_model::*;
