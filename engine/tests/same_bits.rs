@@ -357,6 +357,14 @@ fn softmaxes_and_losses() {
     });
 }
 
+fn adam_state<'a>(
+    parameters: &'a mut [f32],
+    gradient: Gradient<'a>,
+    [first_moment, second_moment]: [&'a mut [f32]; 2],
+) -> AdamState<'a> {
+    AdamState { parameters, gradient, first_moment, second_moment }
+}
+
 #[test]
 fn optimisers_and_clipping() {
     check("optim", 16, |cx, random| {
@@ -379,15 +387,11 @@ fn optimisers_and_clipping() {
             results.extend([theta.clone(), velocity]);
             let [mut first, mut second] = [(); 2].map(|()| vec![0.0; len]);
             for step in 1..3 {
-                let mut state = || AdamState {
-                    parameters: &mut theta,
-                    gradient,
-                    first_moment: &mut first,
-                    second_moment: &mut second,
-                };
                 let adam = AdamOptions { weight_decay: 0.01, ..AdamOptions::default() };
-                adam_step(cx, &adam, step, state()).unwrap();
-                adamw_step(cx, &AdamWOptions::default(), step + 1, state()).unwrap();
+                let state = adam_state(&mut theta, gradient, [&mut first, &mut second]);
+                adam_step(cx, &adam, step, state).unwrap();
+                let state = adam_state(&mut theta, gradient, [&mut first, &mut second]);
+                adamw_step(cx, &AdamWOptions::default(), step + 1, state).unwrap();
             }
             results.extend([theta, first, second]);
         }

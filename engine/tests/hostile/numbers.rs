@@ -101,14 +101,22 @@ fn losses() {
     );
 }
 
+fn adam_state<'a>(
+    parameters: &'a mut [f32],
+    gradient: Gradient<'a>,
+    [first_moment, second_moment]: [&'a mut [f32]; 2],
+) -> AdamState<'a> {
+    AdamState { parameters, gradient, first_moment, second_moment }
+}
+
 #[test]
 fn optimisers() {
     let options = ([double(), double(), double(), double(), double()], any::<bool>());
     let values =
-        (options, [len(), 0_usize..9, 0..9], [fit(), fit(), fit()], (any::<u64>(), float()));
+        (options, (len(), 0_usize..9, 0_usize..9), [fit(), fit(), fit()], (any::<u64>(), float()));
     survive(CASES, values, |contexts, ((numbers, nesterov), lens, fits, (step, scale))| {
         let [lr, beta1, beta2, eps, weight_decay] = numbers;
-        let [len, rows, columns] = lens;
+        let (len, rows, columns) = lens;
         let (dy, x) = (floats(&[rows], Fit::Right), floats(&[columns], Fit::Right));
         let dense = floats(&[len], fits[0]);
         for (gradient, len) in [
@@ -123,16 +131,12 @@ fn optimisers() {
                 let sgd = SgdOptions { lr, momentum, weight_decay, nesterov };
                 let _ = sgd_step(cx, &sgd, &mut parameters, gradient, &mut first);
                 for betas in [[beta1, beta2], [0.9, 0.999]] {
-                    let mut state = || AdamState {
-                        parameters: &mut parameters,
-                        gradient,
-                        first_moment: &mut first,
-                        second_moment: &mut second,
-                    };
                     let adam = AdamOptions { lr, betas, eps, weight_decay };
-                    let _ = adam_step(cx, &adam, step, state());
+                    let state = adam_state(&mut parameters, gradient, [&mut first, &mut second]);
+                    let _ = adam_step(cx, &adam, step, state);
                     let adam = AdamWOptions { lr, betas, eps, weight_decay };
-                    let _ = adamw_step(cx, &adam, step, state());
+                    let state = adam_state(&mut parameters, gradient, [&mut first, &mut second]);
+                    let _ = adamw_step(cx, &adam, step, state);
                 }
                 let norm = gradient_norm(cx, [gradient, Gradient::dense(&[])]);
                 let _ = clip_factor(norm, lr);

@@ -9,7 +9,6 @@ use loupe_engine::norm::Affine;
 use loupe_engine::norm::batch::*;
 use loupe_engine::norm::group::*;
 use loupe_engine::norm::layer::*;
-use proptest::prelude::*;
 
 const CASES: u32 = 2000;
 
@@ -157,7 +156,7 @@ fn units_of_batch_norms() {
             let _ = norm.clear_missing(isa, last, &mut y, &mut a);
             let _ = scales(eps, &c, &x, &mut a);
             let variance = c.clone();
-            let [sums, gradients] = [[&x[..], &x], [&mut a, &mut b]];
+            let (sums, gradients) = ([&x[..], &x], [&mut a[..], &mut b]);
             let rest = [&mut c[..], &mut d, &mut e];
             let _ = gradient_constants(eps, count, &variance, &variance, sums, gradients, rest);
         }

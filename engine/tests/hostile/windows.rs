@@ -64,10 +64,10 @@ fn upsampling() {
 
 #[test]
 fn padding() {
-    let modes =
+    const MODES: [PaddingMode; 4] =
         [PaddingMode::Zeros, PaddingMode::Reflect, PaddingMode::Replicate, PaddingMode::Circular];
     let padding = prop_oneof![[size(), size(), size(), size()], [0_usize..3, 0..3, 0..3, 0..3]];
-    let values = (prop::sample::select(&modes[..]), pair(), padding, 0_usize..4, [fit(), fit()]);
+    let values = (prop::sample::select(&MODES[..]), pair(), padding, 0_usize..4, [fit(), fit()]);
     survive(CASES, values, |contexts, (mode, size, padding, planes, fits)| {
         let Ok(pad) = Pad2d::new(mode, size, padding) else { return };
         let [height, width] = pad.output_size();

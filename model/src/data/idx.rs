@@ -23,12 +23,12 @@ pub struct Idx<'a, const D: usize> {
 
 impl<'a, const D: usize> Idx<'a, D> {
     /// The number of bytes before the elements.
-    pub const HEADER_LEN: usize = 4 + 4 * D;
+    pub(super) const HEADER_LEN: usize = 4 + 4 * D;
 
     /// Reads `bytes`, all of which must be accounted for. Nothing is copied or allocated.
     ///
     /// # Errors
-    /// Any of [`Malformed`] but `Empty` and `Label`.
+    /// Any of [`Malformed`] but `Empty`, `Label` and `Classes`.
     pub fn parse(bytes: &'a [u8]) -> Result<Idx<'a, D>, Malformed> {
         let (header, data) = bytes.split_at(bytes.len().min(Self::HEADER_LEN));
         let dims = Self::dims(header)?;
