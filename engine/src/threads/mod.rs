@@ -53,22 +53,23 @@ impl Threads {
     /// alone.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if `count` is 0, [`Error::ThreadPool`] if the system refuses the threads.
+    /// [`Error::Invalid`] if `count` is 0 or more than 1,024: a system that is asked for very many threads
+    /// grinds to a halt instead of refusing. [`Error::ThreadPool`] if the system refuses the threads.
     pub fn new(count: usize) -> Result<Threads, Error> {
         match count {
-            0 => Err(Error::Invalid {
-                op: "threads",
-                what: "the number of threads",
-                expected: "at least 1",
-                found: "0".into(),
-            }),
             1 => Ok(Threads::serial()),
-            _ => ThreadPoolBuilder::new()
+            2..=1024 => ThreadPoolBuilder::new()
                 .num_threads(count - 1)
                 .thread_name(|i| format!("loupe-{i}"))
                 .build()
                 .map(|pool| Threads::team(Team::new(Arc::new(pool), count - 1, Idle::Sleep)))
                 .map_err(|e| Error::ThreadPool { threads: count, reason: e.to_string() }),
+            _ => Err(Error::Invalid {
+                op: "threads",
+                what: "the number of threads",
+                expected: "from 1 to 1024",
+                found: count.to_string(),
+            }),
         }
     }
 
