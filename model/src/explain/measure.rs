@@ -29,7 +29,7 @@ pub struct ExplainOptions {
 /// where the time and the memory of a step go.
 ///
 /// # Errors
-/// As [`Trainer::step`].
+/// As [`Trainer::step`]; [`Error::NonFiniteLoss`] if a step has such a loss.
 pub fn explain(
     cx: &Context,
     network: Network,
@@ -131,10 +131,17 @@ fn measure(
         row[random.next_u32() as usize % output_len] = 1.0;
     }
     let record = Record::new(cx, nodes);
+    let mut steps = 0;
     let mut step = |probe| {
         let started = Instant::now();
-        trainer.step_probed(&inputs, &targets, probe)?;
-        Ok::<_, Error>(started.elapsed().as_nanos() as f64)
+        let loss = trainer.step_probed(&inputs, &targets, probe)?;
+        let nanos = started.elapsed().as_nanos() as f64;
+        steps += 1;
+        // Such a step ends with the loss.
+        if !loss.is_finite() {
+            return Err(Error::NonFiniteLoss { epoch: 1, step: steps, loss });
+        }
+        Ok(nanos)
     };
     let mut times = Times { plain: Vec::new(), timed: Vec::new(), operations: Vec::new() };
     step(Probe::default())?;
