@@ -41,9 +41,8 @@ fn one_thread_starts_no_thread() {
             names.into_iter().collect::<Vec<_>>()
         })
     };
-    let Some(one) = of(1) else {
-        return;
-    };
+    // Nothing can be tested where a system does not list the threads of a process.
+    let Some(one) = of(1) else { return };
     assert_eq!(one, ["loupe"]);
     assert_eq!(of(3).unwrap(), ["loupe", "loupe-0", "loupe-1"]);
 }

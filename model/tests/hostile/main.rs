@@ -146,18 +146,13 @@ pub(crate) fn survive(cases: u64, test: impl Fn(&Context, &mut Random) + Send + 
         let cx = Context::serial();
         for seed in 0..cases {
             *RUNNING.lock().unwrap_or_else(PoisonError::into_inner) = format!("seed {seed}");
-            let caught = std::panic::AssertUnwindSafe(|| test(&cx, &mut Random::new(seed)));
-            if let Err(panic) = std::panic::catch_unwind(caught) {
-                println!("with seed {seed}");
-                std::panic::resume_unwind(panic);
-            }
+            test(&cx, &mut Random::new(seed));
         }
         let _ = done.send(());
     });
+    let running = || RUNNING.lock().unwrap_or_else(PoisonError::into_inner).clone();
     if ended.recv_timeout(Duration::from_secs(400)) == Err(mpsc::RecvTimeoutError::Timeout) {
-        panic!("does not end: {}", RUNNING.lock().unwrap_or_else(PoisonError::into_inner));
+        panic!("does not end: {}", running());
     }
-    if let Err(panic) = thread.join() {
-        std::panic::resume_unwind(panic);
-    }
+    assert!(thread.join().is_ok(), "panics: {}", running());
 }
