@@ -16,7 +16,7 @@ const DENOMINATOR: [f32; 6] =
 ///
 /// With t = |x|, Φ(−t) = e^(−t² / 2) · p(t) / q(t), 2⁻²⁶·³ relative off up to t = 14.6. The
 /// exponential is taken once and nothing is subtracted but Φ(t) = 1 − Φ(−t) ≥ ½, so that no digit cancels, as
-/// those of 1 + erf would. The coefficients were found as those of [`tanh`](super::tanh); the fraction by which
+/// those of 1 + erf would. The coefficients were found as those of [`tanh()`](super::tanh()); the fraction by which
 /// W. J. Cody computes erfc ("Rational Chebyshev Approximations for the Error Function", 1969) has the same
 /// form.
 #[inline(always)]

@@ -11,7 +11,7 @@ impl UnitNorm {
     fn runs(&self) -> (usize, usize) {
         match self.layout {
             UnitLayout::Rows => (self.channels, self.spatial),
-            UnitLayout::Blocks => (self.channels / LANES, self.spatial * LANES),
+            UnitLayout::Blocks => (self.channels / LANES, self.spatial.saturating_mul(LANES)),
         }
     }
 
