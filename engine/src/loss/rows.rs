@@ -190,7 +190,7 @@ impl<'a> Softmax<'a> {
         target: impl Fn([S::Vector; I]) -> S::Vector,
     ) -> [f32; 2] {
         let (ln_sum, largest) = (ln(simd, simd.splat(self.sum)), simd.splat(self.largest));
-        fold(
+        let [loss, weight] = fold(
             simd,
             inputs,
             #[inline(always)]
@@ -200,8 +200,8 @@ impl<'a> Softmax<'a> {
                 let negative_ln = simd.add(ln_sum, simd.sub(largest, x[0]));
                 [simd.mul_add(t, negative_ln, loss), simd.add(weight, t)]
             },
-        )
-        .map(|sum| simd.sum(sum))
+        );
+        [simd.sum(loss), simd.sum(weight)]
     }
 
     /// The [loss](Softmax::loss) of a row; its gradient times `scale` takes the place of the exponentials.
