@@ -130,6 +130,11 @@ impl Network {
         self.layers.iter().any(|layer| layer.layer.batch_norm().is_some())
     }
 
+    /// Whether a step depends on the trainer's seed, or may do so.
+    pub(crate) fn is_random(&self) -> bool {
+        self.layers.iter().any(|layer| layer.layer.is_random())
+    }
+
     /// Whether an input by itself has batch statistics.
     ///
     /// # Errors

@@ -3,9 +3,11 @@
 use loupe_engine::Context;
 use loupe_engine::optim::{AdamWOptions, SgdOptions};
 use loupe_model::data::{Dataset, Order, Split, open_mnist};
+use loupe_model::layers::{Dropout, Flatten, Linear};
 use loupe_model::{
-    Augmentation, CheckpointError, End, Error, Loss, LossOptions, Network, Normalization,
-    OptimizerOptions, Reduction, Schedule, Scored, TrainOptions, Trainer, Training, nets,
+    Augmentation, CheckpointError, End, Error, Loss, LossOptions, Network, NetworkSpec,
+    Normalization, OptimizerOptions, Reduction, Schedule, Scored, TrainOptions, Trainer, Training,
+    nets,
 };
 use safetensors::SafeTensors;
 use std::collections::HashMap;
@@ -289,6 +291,39 @@ fn what_does_not_fit_is_refused() {
     assert!(matches!(error, Error::Checkpoint(CheckpointError::Version)), "{error}");
     for len in (0..saved.len()).step_by(997) {
         resumed(SGD, &data, options(2, 8), &saved[..len]);
+    }
+}
+
+/// Where layers draw random numbers, those of another seed are another training; elsewhere no seed matters.
+#[test]
+fn the_seed_of_random_layers_is_part_of_a_training() {
+    let data = digits(Split::Train, 40);
+    let trainer = |spec: &NetworkSpec, seed| {
+        let network = Network::new(spec.clone(), 1).unwrap();
+        let mut trainer = Trainer::new(Context::serial(), network, Loss::CrossEntropy, SGD);
+        trainer.set_seed(seed);
+        trainer
+    };
+    let linear = || Linear::new(784, 10);
+    let dropped = NetworkSpec::new([1, 28, 28]).add(Flatten).add(Dropout::new(0.5));
+    let dropped = dropped.add(linear());
+    let plain = NetworkSpec::new([1, 28, 28]).add(Flatten).add(linear());
+    for (spec, refused) in [(dropped, true), (plain, false)] {
+        let training = Training::new(trainer(&spec, 3), &data, None, options(2, 8)).unwrap();
+        let saved = training.checkpoint();
+        for seed in [3, 4] {
+            let resumed =
+                Training::resume(trainer(&spec, seed), &data, None, options(2, 8), &saved);
+            match resumed {
+                Ok(_) => assert!(!refused || seed == 3),
+                Err(error) => {
+                    assert!(refused && seed == 4, "{error}");
+                    let message =
+                        "the checkpoint is of a training with seed of random layers 3, not 4";
+                    assert_eq!(error.to_string(), message);
+                }
+            }
+        }
     }
 }
 

@@ -148,6 +148,11 @@ impl Layer {
         matches!(self, Layer::View(_) | Layer::Flatten(_))
     }
 
+    /// Whether it makes random choices in training; one of your own may.
+    pub(crate) fn is_random(&self) -> bool {
+        matches!(self, Layer::Dropout(_) | Layer::Custom(_))
+    }
+
     /// Options of a normalisation by the statistics of a batch: eps and momentum.
     pub(crate) fn batch_norm(&self) -> Option<[f32; 2]> {
         match self {

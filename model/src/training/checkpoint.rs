@@ -269,7 +269,7 @@ impl Training<'_> {
 }
 
 /// By name.
-pub(super) type Description = [(&'static str, String); 10];
+pub(super) type Description = [(&'static str, String); 11];
 
 fn description(
     trainer: &Trainer,
@@ -290,6 +290,14 @@ fn description(
         (
             "gradients clipped to",
             trainer.clip_grad_norm().map_or("any norm".to_owned(), |n| n.to_string()),
+        ),
+        // Where nothing is random, any seed gives the same bits.
+        (
+            "seed of random layers",
+            match trainer.network().is_random() {
+                true => trainer.seed().to_string(),
+                false => "any".to_owned(),
+            },
         ),
         ("batch size", batch_size.to_string()),
         ("order", format!("{order:?}")),
