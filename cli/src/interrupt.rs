@@ -1,39 +1,51 @@
 //! Ctrl-C and termination, noticed between two steps.
 
 use anyhow::{Context, Result};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+use std::ffi::c_int;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The status with which a program ends that Ctrl-C has stopped: 128 + SIGINT.
 pub(crate) const EXIT_CODE: u8 = 130;
 
+#[cfg(unix)]
+const ENDS: [c_int; 3] = [SIGINT, SIGTERM, signal_hook::consts::SIGHUP];
+#[cfg(not(unix))]
+const ENDS: [c_int; 2] = [SIGINT, SIGTERM];
+
 /// Whether the user has asked to stop.
 #[derive(Clone, Debug)]
 pub(crate) struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
-    /// From now on the first Ctrl-C is only noted. The second ends the program at once.
+    /// From now on the first Ctrl-C, hang-up or request to terminate is only noted. The second ends the program at
+    /// once. No thread is started for it.
     ///
-    /// Handlers of a hang-up, termination and Ctrl-C come together. With a hang-up that is ignored, as `nohup` has
-    /// it, there is none: the program outlives its terminal, and the other two end it at once.
+    /// A program that was started with hang-ups ignored, as `nohup` has it, outlives its terminal: then nothing is
+    /// noted, and the other two end it at once.
     pub(crate) fn watch() -> Result<Interrupt> {
         let asked = Arc::new(AtomicBool::new(false));
-        if ignores_hang_up() {
-            return Ok(Interrupt(asked));
+        if !ignores_hang_up() {
+            ENDS.iter()
+                .try_for_each(|&signal| note(signal, &asked))
+                .context("cannot watch for Ctrl-C")?;
         }
-        let flag = asked.clone();
-        ctrlc::set_handler(move || {
-            if flag.swap(true, Ordering::Relaxed) {
-                std::process::exit(EXIT_CODE.into());
-            }
-        })
-        .context("cannot watch for Ctrl-C")?;
         Ok(Interrupt(asked))
     }
 
     pub(crate) fn asked(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
+}
+
+/// What is registered first is done first: when the signal comes, `asked` says whether one has come before.
+fn note(signal: c_int, asked: &Arc<AtomicBool>) -> io::Result<()> {
+    flag::register_conditional_shutdown(signal, EXIT_CODE.into(), asked.clone())?;
+    flag::register(signal, asked.clone())?;
+    Ok(())
 }
 
 /// Whether the program was started with SIGHUP ignored; no where the system does not say.

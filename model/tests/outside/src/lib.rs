@@ -1,6 +1,8 @@
 //! Three networks, built by the public API of loupe alone: a classifier of grey images, a residual network and a
 //! generator of images. They are narrow, so that the fixtures of `tests/` stay small.
 
+#![forbid(unsafe_code)]
+
 use loupe_model::NetworkSpec;
 use loupe_model::layers::{
     AdaptiveAvgPool2d, BatchNorm2d, Conv2d, ConvTranspose2d, Flatten, Linear, MaxPool2d, ReLU,
