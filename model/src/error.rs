@@ -16,6 +16,14 @@ pub enum Error {
     /// Numbers that an operation cannot work with.
     #[error(transparent)]
     Engine(#[from] loupe_engine::Error),
+    /// A layer that cannot be made ready, or cannot compute.
+    #[error("layer {layer}: {error}")]
+    Layer {
+        /// Its place and itself, as PyTorch prints it: `3.layers.0, ReLU()`.
+        layer: String,
+        /// What is wrong.
+        error: Box<Error>,
+    },
     /// A data set that cannot be read or used.
     #[error(transparent)]
     Data(#[from] DataError),
@@ -61,4 +69,11 @@ pub enum Error {
         /// Their norm.
         norm: f32,
     },
+}
+
+impl Error {
+    /// The same, with the name of the layer where it was found.
+    pub(crate) fn of_layer(self, layer: String) -> Error {
+        Error::Layer { layer, error: Box::new(self) }
+    }
 }

@@ -34,6 +34,7 @@ mod linear;
 mod module;
 mod norm;
 mod pass;
+mod plain;
 mod pool;
 mod residual;
 mod shape;

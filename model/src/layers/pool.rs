@@ -1,7 +1,8 @@
 //! Pooling.
 
 use super::fields::{Pair, ones, optional_pair, pair, write_pairs, yes};
-use super::{Backward, Forward, LayerError, Module, Operation, Values};
+use super::plain::Plain;
+use super::{LayerError, Module, Operation};
 use crate::Error;
 use loupe_engine::pool::{
     self, AvgPool2dOptions, MaxPool2dOptions, adaptive_avg_pool2d, adaptive_avg_pool2d_backward,
@@ -86,26 +87,11 @@ impl Module for MaxPool2d {
     }
 
     fn operation(&self, _: usize, input: &[usize]) -> Result<Box<dyn Operation>, Error> {
-        Ok(Box::new(MaxOperation(self.geometry([input[1], input[2]])?)))
-    }
-}
-
-#[derive(Debug)]
-struct MaxOperation(pool::MaxPool2d);
-
-impl Operation for MaxOperation {
-    fn forward(&mut self, pass: &mut Forward<'_>, x: &[f32], y: &mut [f32]) -> Result<(), Error> {
-        Ok(max_pool2d(pass.context(), &self.0, x, y)?)
-    }
-
-    fn backward(
-        &mut self,
-        pass: &mut Backward<'_>,
-        Values { x, dy, .. }: Values<'_>,
-        dx: Option<&mut [f32]>,
-    ) -> Result<(), Error> {
-        let Some(dx) = dx else { return Ok(()) };
-        Ok(max_pool2d_backward(pass.context(), &self.0, x, dy, dx)?)
+        Ok(Box::new(Plain {
+            geometry: self.geometry([input[1], input[2]])?,
+            forward: max_pool2d,
+            backward: |cx, pool, values, dx| max_pool2d_backward(cx, pool, values.x, values.dy, dx),
+        }))
     }
 }
 
@@ -175,26 +161,11 @@ impl Module for AvgPool2d {
     }
 
     fn operation(&self, _: usize, input: &[usize]) -> Result<Box<dyn Operation>, Error> {
-        Ok(Box::new(AvgOperation(self.geometry([input[1], input[2]])?)))
-    }
-}
-
-#[derive(Debug)]
-struct AvgOperation(pool::AvgPool2d);
-
-impl Operation for AvgOperation {
-    fn forward(&mut self, pass: &mut Forward<'_>, x: &[f32], y: &mut [f32]) -> Result<(), Error> {
-        Ok(avg_pool2d(pass.context(), &self.0, x, y)?)
-    }
-
-    fn backward(
-        &mut self,
-        pass: &mut Backward<'_>,
-        values: Values<'_>,
-        dx: Option<&mut [f32]>,
-    ) -> Result<(), Error> {
-        let Some(dx) = dx else { return Ok(()) };
-        Ok(avg_pool2d_backward(pass.context(), &self.0, values.dy, dx)?)
+        Ok(Box::new(Plain {
+            geometry: self.geometry([input[1], input[2]])?,
+            forward: avg_pool2d,
+            backward: |cx, pool, values, dx| avg_pool2d_backward(cx, pool, values.dy, dx),
+        }))
     }
 }
 
@@ -230,26 +201,10 @@ impl Module for AdaptiveAvgPool2d {
     }
 
     fn operation(&self, _: usize, input: &[usize]) -> Result<Box<dyn Operation>, Error> {
-        let pool = pool::AdaptiveAvgPool2d::new([input[1], input[2]], self.output_size)?;
-        Ok(Box::new(AdaptiveOperation(pool)))
-    }
-}
-
-#[derive(Debug)]
-struct AdaptiveOperation(pool::AdaptiveAvgPool2d);
-
-impl Operation for AdaptiveOperation {
-    fn forward(&mut self, pass: &mut Forward<'_>, x: &[f32], y: &mut [f32]) -> Result<(), Error> {
-        Ok(adaptive_avg_pool2d(pass.context(), &self.0, x, y)?)
-    }
-
-    fn backward(
-        &mut self,
-        pass: &mut Backward<'_>,
-        values: Values<'_>,
-        dx: Option<&mut [f32]>,
-    ) -> Result<(), Error> {
-        let Some(dx) = dx else { return Ok(()) };
-        Ok(adaptive_avg_pool2d_backward(pass.context(), &self.0, values.dy, dx)?)
+        Ok(Box::new(Plain {
+            geometry: pool::AdaptiveAvgPool2d::new([input[1], input[2]], self.output_size)?,
+            forward: adaptive_avg_pool2d,
+            backward: |cx, pool, values, dx| adaptive_avg_pool2d_backward(cx, pool, values.dy, dx),
+        }))
     }
 }

@@ -1,7 +1,8 @@
 //! Shares that sum up to 1.
 
 use super::check::check;
-use super::{Backward, Forward, LayerError, Module, Operation, Values};
+use super::plain::Plain;
+use super::{LayerError, Module, Operation};
 use crate::Error;
 use loupe_engine::activation::{self, softmax, softmax_backward};
 use serde::{Deserialize, Serialize};
@@ -62,26 +63,10 @@ impl Module for Softmax {
         let axis = self.axis(input).expect("the shape was accepted");
         let product = |sizes: &[usize]| sizes.iter().product::<usize>();
         let (outer, inner) = (batch * product(&input[..axis]), product(&input[axis + 1..]));
-        let dims = activation::Softmax { outer, classes: input[axis], inner };
-        Ok(Box::new(SoftmaxOperation(dims)))
-    }
-}
-
-#[derive(Debug)]
-struct SoftmaxOperation(activation::Softmax);
-
-impl Operation for SoftmaxOperation {
-    fn forward(&mut self, pass: &mut Forward<'_>, x: &[f32], y: &mut [f32]) -> Result<(), Error> {
-        Ok(softmax(pass.context(), &self.0, x, y)?)
-    }
-
-    fn backward(
-        &mut self,
-        pass: &mut Backward<'_>,
-        Values { y, dy, .. }: Values<'_>,
-        dx: Option<&mut [f32]>,
-    ) -> Result<(), Error> {
-        let Some(dx) = dx else { return Ok(()) };
-        Ok(softmax_backward(pass.context(), &self.0, y, dy, dx)?)
+        Ok(Box::new(Plain {
+            geometry: activation::Softmax { outer, classes: input[axis], inner },
+            forward: softmax,
+            backward: |cx, dims, values, dx| softmax_backward(cx, dims, values.y, values.dy, dx),
+        }))
     }
 }

@@ -2,7 +2,8 @@
 
 use super::check::image;
 use super::fields::{Pair, pair};
-use super::{Backward, Forward, LayerError, Module, Operation, Values};
+use super::plain::Plain;
+use super::{LayerError, Module, Operation};
 use crate::Error;
 use loupe_engine::upsample::{UpsampleNearest2d, upsample_nearest2d, upsample_nearest2d_backward};
 use serde::{Deserialize, Serialize};
@@ -44,26 +45,10 @@ impl Module for Upsample {
     }
 
     fn operation(&self, _: usize, input: &[usize]) -> Result<Box<dyn Operation>, Error> {
-        let up = UpsampleNearest2d::new(self.scale_factor, [input[1], input[2]])?;
-        Ok(Box::new(UpsampleOperation(up)))
-    }
-}
-
-#[derive(Debug)]
-struct UpsampleOperation(UpsampleNearest2d);
-
-impl Operation for UpsampleOperation {
-    fn forward(&mut self, pass: &mut Forward<'_>, x: &[f32], y: &mut [f32]) -> Result<(), Error> {
-        Ok(upsample_nearest2d(pass.context(), &self.0, x, y)?)
-    }
-
-    fn backward(
-        &mut self,
-        pass: &mut Backward<'_>,
-        values: Values<'_>,
-        dx: Option<&mut [f32]>,
-    ) -> Result<(), Error> {
-        let Some(dx) = dx else { return Ok(()) };
-        Ok(upsample_nearest2d_backward(pass.context(), &self.0, values.dy, dx)?)
+        Ok(Box::new(Plain {
+            geometry: UpsampleNearest2d::new(self.scale_factor, [input[1], input[2]])?,
+            forward: upsample_nearest2d,
+            backward: |cx, up, values, dx| upsample_nearest2d_backward(cx, up, values.dy, dx),
+        }))
     }
 }

@@ -144,7 +144,7 @@ impl Plan {
     ///
     /// # Errors
     /// [`Error::Spec`] if the batch size is 0 or all values of a batch would take more than a tebibyte,
-    /// [`Error::Engine`] if the system does not give the memory.
+    /// [`Error::Layer`] or [`Error::Engine`] if the system does not give the memory.
     pub fn new(network: &Network, batch: usize) -> Result<Plan, Error> {
         Plan::build(network, batch, Purpose::Inference)
     }

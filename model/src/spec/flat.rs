@@ -3,6 +3,7 @@
 use super::{NetworkSpec, SpecError};
 use crate::layers::check::{MAX_LEN, len};
 use crate::layers::{Layer, LayerError};
+use std::fmt;
 
 /// Blocks within blocks that are followed.
 const DEPTH: usize = 32;
@@ -22,6 +23,13 @@ pub struct FlatLayer {
     pub input_shape: Vec<usize>,
     /// Shape of one output, without the batch.
     pub output_shape: Vec<usize>,
+}
+
+/// Its place and itself: `3.layers.0, ReLU()`.
+impl fmt::Display for FlatLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {}", self.path, self.layer)
+    }
 }
 
 impl FlatLayer {

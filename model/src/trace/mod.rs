@@ -115,7 +115,8 @@ pub fn trace(
         let shape = layer.output_shape.clone();
         let mut output = vec![0.0; batch * shape.iter().product::<usize>()];
         let step = Step::new(cx, network, index, batch, normalization);
-        let statistics = step.forward(&read, &mut output)?;
+        let statistics = step.forward(&read, &mut output);
+        let statistics = statistics.map_err(|error| error.of_layer(layer.to_string()))?;
         layers.push(LayerTrace { shape, output, statistics });
     }
     Ok(Trace { spec, batch, normalization, inputs: inputs.to_vec(), layers })
@@ -187,7 +188,8 @@ impl Trace {
             let read: Vec<_> = layer.inputs.iter().map(|&value| self.value(value)).collect();
             let step = Step::new(cx, network, index, self.batch, self.normalization);
             let y = &self.layers[index].output;
-            let gradients = step.backward(&read, [y, dy], &mut parameters)?;
+            let gradients = step.backward(&read, [y, dy], &mut parameters);
+            let gradients = gradients.map_err(|error| error.of_layer(layer.to_string()))?;
             for (&value, gradient) in layer.inputs.iter().zip(gradients) {
                 match &mut before[value] {
                     Some(sum) => add_assign(cx, &gradient, sum)?,

@@ -5,8 +5,8 @@ use loupe_engine::Context;
 use loupe_engine::optim::{AdamOptions, SgdOptions};
 use loupe_engine::reference::random::Random;
 use loupe_model::layers::{
-    Conv2d, Flatten, Init, LayerError, Linear, Module, Operation, PaddingMode, Parameter, Residual,
-    Tanh,
+    Backward, Conv2d, Flatten, Forward, Init, LayerError, Linear, Module, Operation, PaddingMode,
+    Parameter, Residual, Tanh, Values,
 };
 use loupe_model::trace::trace;
 use loupe_model::*;
@@ -188,6 +188,14 @@ fn sizes_beyond_memory_are_errors() {
 struct Odd {
     output: Vec<usize>,
     parameters: Vec<Vec<usize>>,
+    fails: Fails,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Fails {
+    InThePlan,
+    Forward,
+    Backward,
 }
 
 impl std::fmt::Display for Odd {
@@ -213,7 +221,33 @@ impl Module for Odd {
     }
 
     fn operation(&self, _: usize, _: &[usize]) -> Result<Box<dyn Operation>, Error> {
-        Err(loupe_engine::Error::Overflow { op: "odd", what: "everything" }.into())
+        match self.fails {
+            Fails::InThePlan => Err(overflow()),
+            fails => Ok(Box::new(OddOperation(fails))),
+        }
+    }
+}
+
+fn overflow() -> Error {
+    loupe_engine::Error::Overflow { op: "odd", what: "everything" }.into()
+}
+
+#[derive(Debug)]
+struct OddOperation(Fails);
+
+impl Operation for OddOperation {
+    fn forward(&mut self, _: &mut Forward<'_>, _: &[f32], y: &mut [f32]) -> Result<(), Error> {
+        y.fill(0.5);
+        if self.0 == Fails::Forward { Err(overflow()) } else { Ok(()) }
+    }
+
+    fn backward(
+        &mut self,
+        _: &mut Backward<'_>,
+        _: Values<'_>,
+        _: Option<&mut [f32]>,
+    ) -> Result<(), Error> {
+        Err(overflow())
     }
 }
 
@@ -224,7 +258,7 @@ fn layers_of_others() {
         for output in &shapes {
             for parameter in &shapes {
                 let parameters = vec![parameter.clone(), parameter.clone()];
-                let odd = Odd { output: output.clone(), parameters };
+                let odd = Odd { output: output.clone(), parameters, fails: Fails::InThePlan };
                 let spec = NetworkSpec::new([4]).add(Layer::custom(odd)).add(Flatten).add(Tanh);
                 let _ = Summary::new(&spec, usize::MAX);
                 let _ = (spec.forward_flops(), spec.training_flops());
@@ -235,6 +269,32 @@ fn layers_of_others() {
             }
         }
     });
+}
+
+/// Whatever it is, the error says which layer it is of.
+#[test]
+fn a_layer_that_fails_is_named() {
+    for fails in [Fails::InThePlan, Fails::Forward, Fails::Backward] {
+        let odd = Odd { output: vec![4], parameters: Vec::new(), fails };
+        let block = Residual::new().add(Tanh).add(Layer::custom(odd));
+        let spec = NetworkSpec::new([4]).add(Linear::new(4, 4)).add(block);
+        let network = Network::new(spec, 0).unwrap();
+        let named = |error: Error| {
+            let text = error.to_string();
+            assert!(text.starts_with("layer 1.layers.1, Odd(): odd: everything"), "{text}");
+        };
+        let cx = Context::serial();
+        let traced = trace(&cx, &network, &[0.0; 4], Normalization::BatchStatistics);
+        let traced = traced.and_then(|trace| trace.backward(&cx, &network, &[1.0; 4]));
+        named(traced.unwrap_err());
+        let mut trainer = Trainer::new(cx, network.clone(), Loss::Mse, OptimizerOptions::default());
+        named(trainer.step(&[0.0; 4], &[1.0; 4]).unwrap_err());
+        let predictor = Predictor::new(Context::serial(), &network).unwrap();
+        match predictor.predict(&[0.0; 4], &mut [0.0; 4]) {
+            Ok(()) => assert_eq!(fails, Fails::Backward),
+            Err(error) => named(error),
+        }
+    }
 }
 
 #[test]

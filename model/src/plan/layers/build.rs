@@ -12,6 +12,7 @@ use crate::plan::Purpose;
 use crate::spec::FlatLayer;
 use loupe_engine::Buffer;
 use loupe_engine::conv::Conv2d;
+use std::iter;
 use std::ops::Range;
 
 /// The plan of a network.
@@ -33,13 +34,11 @@ pub(super) fn build(network: &Network, batch: usize, purpose: Purpose) -> Result
     while builder.next < layers.len() {
         builder.add_node()?;
     }
-    let input: usize = network.spec().input.iter().product();
-    let len = |value: usize| {
-        let last = value.checked_sub(1).map(|i| layers[i].output_shape.iter().product());
-        batch * last.unwrap_or(input)
-    };
+    let shapes = layers.iter().map(|layer| &layer.output_shape);
+    let shapes = iter::once(&network.spec().input).chain(shapes);
+    let lens: Vec<usize> = shapes.map(|shape| batch * shape.iter().product::<usize>()).collect();
     let output = builder.renamed[layers.len()];
-    place(builder.drafts, len, output, purpose)
+    place(builder.drafts, &lens, output, purpose)
 }
 
 /// A node whose values have numbers, but no places yet.
@@ -75,13 +74,29 @@ impl Builder<'_> {
     /// Makes a node of the next layer, and of those behind it that it can take in.
     fn add_node(&mut self) -> Result<(), Error> {
         let index = self.next;
-        let FlatLayer { layer, inputs, input_shape, .. } = &self.layers[index];
+        let flat = &self.layers[index];
         self.next += 1;
-        if layer.is_view() {
-            self.renamed[index + 1] = self.renamed[inputs[0]];
+        if flat.layer.is_view() {
+            self.renamed[index + 1] = self.renamed[flat.inputs[0]];
             return Ok(());
         }
-        let kind = match layer {
+        let kind = self.kind(index).map_err(|error| error.of_layer(flat.to_string()))?;
+        let layers = index..self.next;
+        self.drafts.push(Draft {
+            kind,
+            inputs: flat.inputs.iter().map(|&value| self.renamed[value]).collect(),
+            output: self.next,
+            has_parameters: layers.clone().any(|i| !self.tensors[i].parameters.is_empty()),
+            layers,
+        });
+        Ok(())
+    }
+
+    /// What computes a layer, with those behind it that it takes in.
+    fn kind(&mut self, index: usize) -> Result<DraftKind, Error> {
+        let flat = &self.layers[index];
+        let FlatLayer { layer, input_shape, .. } = flat;
+        Ok(match layer {
             Layer::Conv2d(conv) if conv.is_zero_padded() => {
                 let geometry = conv.geometry([input_shape[1], input_shape[2]])?;
                 DraftKind::Node(Kind::Block(Box::new(self.block(index, geometry)?)))
@@ -100,19 +115,11 @@ impl Builder<'_> {
                     operation: module.operation(self.batch, input_shape)?,
                     tensors: self.tensors[index].clone(),
                     index,
+                    name: flat.to_string(),
                     is_activation: layer.activation().is_some(),
                 }))),
             },
-        };
-        let layers = index..self.next;
-        self.drafts.push(Draft {
-            kind,
-            inputs: inputs.iter().map(|&value| self.renamed[value]).collect(),
-            output: self.next,
-            has_parameters: layers.clone().any(|i| !self.tensors[i].parameters.is_empty()),
-            layers,
-        });
-        Ok(())
+        })
     }
 
     /// The next layer, if it alone reads what the one before it gives.
@@ -159,27 +166,26 @@ impl Builder<'_> {
     }
 }
 
-/// Finds a place for every value and every gradient. `len` is that of a value.
+/// Finds a place for every value and every gradient. `lens` are those of all values.
 ///
 /// For training every value keeps its own place; for inference a place is free again behind the last node
 /// that reads it, but for those of the input and the output of the network.
 fn place(
     drafts: Vec<Draft>,
-    len: impl Fn(usize) -> usize,
+    lens: &[usize],
     output: usize,
     purpose: Purpose,
 ) -> Result<LayerPlan, Error> {
-    let values = drafts.iter().map(|draft| draft.output).max().unwrap_or(0).max(output) + 1;
-    let mut last_use = vec![0; values];
+    let mut last_use = vec![0; lens.len()];
     for (i, draft) in drafts.iter().enumerate() {
         draft.inputs.iter().for_each(|&value| last_use[value] = i);
     }
     let mut allocation = Allocation::default();
-    let mut slots: Vec<Option<Slot>> = vec![None; values];
-    let input = allocation.slot(len(0));
+    let mut slots: Vec<Option<Slot>> = vec![None; lens.len()];
+    let input = allocation.slot(lens[0]);
     slots[0] = Some(input);
     for (i, draft) in drafts.iter().enumerate() {
-        slots[draft.output] = Some(allocation.slot(len(draft.output)));
+        slots[draft.output] = Some(allocation.slot(lens[draft.output]));
         if purpose == Purpose::Inference {
             let mut inputs = draft.inputs.clone();
             inputs.dedup();
@@ -190,7 +196,7 @@ fn place(
     let slot = |value: usize| slots[value].expect("every value that is read was made");
     let values = allocation.slots()?;
 
-    let mut gradients = Gradients::new(&drafts, &len, output, purpose);
+    let mut gradients = Gradients::new(&drafts, lens, output, purpose);
     let backward: Vec<_> = drafts.iter().rev().map(|draft| gradients.node(draft)).collect();
     let mut nodes = Vec::with_capacity(drafts.len());
     let mut layers = Vec::with_capacity(drafts.len());
@@ -216,9 +222,10 @@ fn place(
 
 /// Places of gradients, from the last node to the first. A place is free again behind the node that made the
 /// value.
-struct Gradients<'a, L> {
+struct Gradients<'a> {
     allocation: Allocation,
-    len: &'a L,
+    /// Of all values.
+    lens: &'a [usize],
     /// By each value, so far.
     slots: Vec<Option<Slot>>,
     /// Whether a parameter lies before the value.
@@ -226,10 +233,9 @@ struct Gradients<'a, L> {
     output: Option<Slot>,
 }
 
-impl<'a, L: Fn(usize) -> usize> Gradients<'a, L> {
-    fn new(drafts: &[Draft], len: &'a L, output: usize, purpose: Purpose) -> Gradients<'a, L> {
-        let values = drafts.iter().map(|draft| draft.output).max().unwrap_or(0).max(output) + 1;
-        let mut is_needed = vec![false; values];
+impl<'a> Gradients<'a> {
+    fn new(drafts: &[Draft], lens: &'a [usize], output: usize, purpose: Purpose) -> Gradients<'a> {
+        let mut is_needed = vec![false; lens.len()];
         if purpose == Purpose::Training {
             for draft in drafts {
                 let is_behind = draft.inputs.iter().any(|&value| is_needed[value]);
@@ -238,13 +244,13 @@ impl<'a, L: Fn(usize) -> usize> Gradients<'a, L> {
         }
         let mut gradients = Gradients {
             allocation: Allocation::default(),
-            len,
-            slots: vec![None; values],
+            lens,
+            slots: vec![None; lens.len()],
             is_needed,
             output: None,
         };
         if gradients.is_needed[output] {
-            gradients.output = Some(gradients.allocation.slot(len(output)));
+            gradients.output = Some(gradients.allocation.slot(lens[output]));
             gradients.slots[output] = gradients.output;
         }
         gradients
@@ -261,7 +267,7 @@ impl<'a, L: Fn(usize) -> usize> Gradients<'a, L> {
             }
             *dx = Some(match self.slots[value] {
                 None => {
-                    let slot = self.allocation.slot((self.len)(value));
+                    let slot = self.allocation.slot(self.lens[value]);
                     self.slots[value] = Some(slot);
                     Target::Write(slot)
                 }

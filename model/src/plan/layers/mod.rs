@@ -64,6 +64,8 @@ struct LayerNode {
     tensors: LayerTensors,
     /// Its number in the network.
     index: usize,
+    /// Its place and itself, for messages.
+    name: String,
     is_activation: bool,
 }
 
@@ -154,7 +156,8 @@ impl LayerPlan {
                     }
                     Kind::Layer(node) => probe.time(forward, || {
                         let mut pass = pass.of_layer(&node.tensors, node.index);
-                        node.operation.forward(&mut pass, x, y)
+                        let result = node.operation.forward(&mut pass, x, y);
+                        result.map_err(|error| error.of_layer(node.name.clone()))
                     }),
                 }
             };
@@ -206,7 +209,8 @@ impl LayerPlan {
                         };
                         probe.time(what.of(i), || {
                             let mut pass = pass.of_layer(&node.tensors, node.index);
-                            node.operation.backward(&mut pass, values, dx)
+                            let result = node.operation.backward(&mut pass, values, dx);
+                            result.map_err(|error| error.of_layer(node.name.clone()))
                         })
                     }
                 }
