@@ -5,15 +5,16 @@ use crate::Error;
 use loupe_engine::Context;
 use std::fmt;
 
+type Done = Result<(), loupe_engine::Error>;
+
 /// Two functions of the engine, and the sizes that both take.
 pub(super) struct Plain<G> {
     /// The sizes.
     pub(super) geometry: G,
     /// Writes y for x.
-    pub(super) forward: fn(&Context, &G, &[f32], &mut [f32]) -> Result<(), loupe_engine::Error>,
+    pub(super) forward: fn(&Context, &G, &[f32], &mut [f32]) -> Done,
     /// Writes the gradient by x.
-    pub(super) backward:
-        fn(&Context, &G, Values<'_>, &mut [f32]) -> Result<(), loupe_engine::Error>,
+    pub(super) backward: fn(&Context, &G, Values<'_>, &mut [f32]) -> Done,
 }
 
 impl<G: fmt::Debug> fmt::Debug for Plain<G> {
