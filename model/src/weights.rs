@@ -5,8 +5,9 @@
 
 use crate::files::write_atomically;
 use crate::network::Network;
+use crate::tensors_file::{self, TensorsFile};
 use safetensors::View;
-use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView, serialize};
+use safetensors::tensor::{Dtype, SafeTensorError, TensorView, serialize};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io;
@@ -32,9 +33,23 @@ pub enum WeightsError {
         /// The system's reason.
         reason: io::Error,
     },
+    /// The file holds far more or less than the network, and was not read.
+    #[error("the tensors of the file take {found} bytes, those of the network {expected}")]
+    Size {
+        /// Bytes of the network's tensors.
+        expected: u64,
+        /// Bytes of the file's tensors.
+        found: u64,
+    },
     /// The bytes are no safetensors file.
     #[error("not a safetensors file: {0}")]
     Format(SafeTensorError),
+    /// Two tensors have the same name.
+    #[error("two tensors are called {name}")]
+    Duplicate {
+        /// The name.
+        name: String,
+    },
     /// The file's description of its network is none.
     #[error("cannot read the network that the file describes: {reason}")]
     Description {
@@ -80,6 +95,16 @@ pub enum WeightsError {
         /// The type in the file.
         found: String,
     },
+    /// A value with which nothing can be computed.
+    #[error("{name} holds {found}; expected {expected}")]
+    Value {
+        /// The tensor.
+        name: String,
+        /// What is possible.
+        expected: &'static str,
+        /// The first value that is not.
+        found: f32,
+    },
     /// A problem in a file.
     #[error("{path}: {problem}")]
     File {
@@ -88,6 +113,27 @@ pub enum WeightsError {
         /// What is wrong with it.
         problem: Box<WeightsError>,
     },
+}
+
+/// Files and networks whose sizes differ by less are compared tensor by tensor, to say in which they differ.
+const FOREIGN: u64 = 64 << 20;
+
+/// An error if the tensors of a file are far from being those of a network.
+pub(crate) fn check_len(expected: u64, found: u64) -> Result<(), WeightsError> {
+    match expected.abs_diff(found) > FOREIGN {
+        true => Err(WeightsError::Size { expected, found }),
+        false => Ok(()),
+    }
+}
+
+impl WeightsError {
+    pub(crate) fn reading(path: &Path, reason: io::Error) -> WeightsError {
+        WeightsError::Read { path: path.to_owned(), reason }
+    }
+
+    pub(crate) fn in_file(self, path: &Path) -> WeightsError {
+        WeightsError::File { path: path.to_owned(), problem: Box::new(self) }
+    }
 }
 
 impl Network {
@@ -116,7 +162,7 @@ impl Network {
     /// # Errors
     /// A [`WeightsError`] that names the tensor; the network is then unchanged.
     pub fn load_weights(&mut self, bytes: &[u8]) -> Result<(), WeightsError> {
-        let file = SafeTensors::deserialize(bytes).map_err(WeightsError::Format)?;
+        let file = tensors_file::parse(bytes)?;
         let mut tensors: Tensors<'_> = file.tensors().into_iter().collect();
         let loaded = self.loaded("", &mut tensors)?;
         none_left(&tensors)?;
@@ -160,17 +206,47 @@ impl Network {
             .map_err(|reason| WeightsError::Write { path: path.to_owned(), reason })
     }
 
-    /// Takes over the weights of the file `path`; see [`Network::load_weights`].
+    /// Takes over the weights of the file `path`; see [`Network::load_weights`]. Memory is taken for no more than
+    /// the network's own tensors and 64 MiB.
     ///
     /// # Errors
     /// A [`WeightsError`] that names the file and the tensor; the network is then unchanged.
     pub fn read_weights(&mut self, path: &Path) -> Result<(), WeightsError> {
-        let bytes = std::fs::read(path)
-            .map_err(|reason| WeightsError::Read { path: path.to_owned(), reason })?;
-        self.load_weights(&bytes).map_err(|problem| WeightsError::File {
-            path: path.to_owned(),
-            problem: Box::new(problem),
-        })
+        let file = TensorsFile::open(path).map_err(|reason| WeightsError::reading(path, reason))?;
+        self.load_file(path, file)
+    }
+
+    /// The same, of a file whose header has been read.
+    pub(crate) fn load_file(&mut self, path: &Path, file: TensorsFile) -> Result<(), WeightsError> {
+        check_len(self.stored_len(), file.data_len()).map_err(|problem| problem.in_file(path))?;
+        let bytes = file.read().map_err(|reason| WeightsError::reading(path, reason))?;
+        self.load_weights(&bytes).map_err(|problem| problem.in_file(path))
+    }
+
+    /// Bytes of all tensors of a weights file.
+    fn stored_len(&self) -> u64 {
+        let floats = self.tensors().chain(self.statistics()).map(|(_, values)| values.len() as u64);
+        4 * floats.sum::<u64>() + 8 * self.counter_names().count() as u64
+    }
+
+    /// An error if nothing can be computed with the values: they must be finite, and variances at least 0.
+    ///
+    /// # Errors
+    /// [`WeightsError::Value`].
+    pub fn check_values(&self) -> Result<(), WeightsError> {
+        for (info, values) in self.tensors().chain(self.statistics()) {
+            let fault = |expected, found: Option<&f32>| match found {
+                Some(&found) => {
+                    Err(WeightsError::Value { name: info.name.clone(), expected, found })
+                }
+                None => Ok(()),
+            };
+            fault("finite numbers", values.iter().find(|value| !value.is_finite()))?;
+            if info.name.ends_with(".running_var") {
+                fault("variances of at least 0", values.iter().find(|value| **value < 0.0))?;
+            }
+        }
+        Ok(())
     }
 
     /// `<layer>.num_batches_tracked` of each batch normalisation.
