@@ -54,7 +54,7 @@ fn a_disk_that_is_full_at_any_moment() {
     let options = "--validation 0.25 --batch-size 8 --shuffle --epochs 3";
     sandbox.loupe(&format!("train {options} --out whole")).succeeds();
     let mut ended = [0, 0, 0];
-    for blocks in [0, 1, 2, 3, 4, 8, 16, 24, 32, 40, 64, 96, 128, 192, 256, 512, 1024] {
+    for blocks in [0, 1, 2, 3, 4, 8, 16, 24, 32, 40, 64, 96, 128, 192, 256, 512, 8192] {
         let run = format!("run{blocks}");
         let train = sandbox.loupe(&format!("train {options} --out {run}"));
         let (code, message) = train.through_shell(&at_most(blocks)).ends();

@@ -49,19 +49,12 @@ impl TensorsFile {
         &self.bytes
     }
 
-    /// The bytes that the tensors take; 0 if the header is damaged.
-    pub(crate) fn data_len(&self) -> u64 {
-        self.metadata.as_ref().map_or(0, |metadata| metadata.data_len() as u64)
-    }
-
     /// The whole file, as far as its header accounts for it, and one byte more if it goes on, so that whoever reads
     /// the bytes sees that they are too few or too many. Of a file with a damaged header this is the header.
     pub(crate) fn read(self) -> io::Result<Vec<u8>> {
-        let len = self.data_len();
         let TensorsFile { file, mut bytes, metadata } = self;
-        if metadata.is_none() {
-            return Ok(bytes);
-        }
+        let Some(metadata) = metadata else { return Ok(bytes) };
+        let len = metadata.data_len() as u64;
         // What the header claims and the file has. A pipe has no length.
         let there = file.metadata()?.len().saturating_sub(bytes.len() as u64);
         let room = usize::try_from(len.min(there)).unwrap_or(usize::MAX);

@@ -218,7 +218,10 @@ impl Network {
 
     /// The same, of a file whose header has been read.
     pub(crate) fn load_file(&mut self, path: &Path, file: TensorsFile) -> Result<(), WeightsError> {
-        check_len(self.stored_len(), file.data_len()).map_err(|problem| problem.in_file(path))?;
+        if let Some(metadata) = file.metadata() {
+            check_len(self.stored_len(), metadata.data_len() as u64)
+                .map_err(|problem| problem.in_file(path))?;
+        }
         let bytes = file.read().map_err(|reason| WeightsError::reading(path, reason))?;
         self.load_weights(&bytes).map_err(|problem| problem.in_file(path))
     }

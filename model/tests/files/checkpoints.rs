@@ -125,8 +125,8 @@ fn checkpoints() {
         (
             "2⁶⁰ losses",
             edit(
-                "\"F32\",\"shape\":[3],\"data_offsets\":[",
-                "\"F32\",\"shape\":[1152921504606846976],\"data_offsets\":[",
+                "\"history.losses\":{\"dtype\":\"F32\",\"shape\":[3]",
+                "\"history.losses\":{\"dtype\":\"F32\",\"shape\":[1152921504606846976]",
             ),
             "?",
         ),
