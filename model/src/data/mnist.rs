@@ -23,9 +23,9 @@ pub enum Split {
 ///
 /// `folder` holds `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte`
 /// and `t10k-labels-idx1-ubyte`; where such a file is missing, the same with `.gz` at its end is
-/// taken. A gzip file is unpacked once into the folder `cache` and read from there; without a
-/// cache, or where it cannot be written, it is unpacked each time, which is no error. A file `classes.txt` there names the classes, one a line; without it
-/// they are the ten digits.
+/// taken. A gzip file is unpacked once into the folder `cache` and read from there; without a cache,
+/// or where it cannot be written, it is unpacked each time, which is no error. A file `classes.txt`
+/// there names the classes, one a line; without it they are the ten digits.
 ///
 /// All is read before this returns: what becomes of the files afterwards does not matter. Those in `cache`
 /// are named by their content, and their checksums are checked.
