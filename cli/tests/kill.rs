@@ -38,12 +38,10 @@ fn a_training_that_is_killed_is_the_training_that_was_not() {
     let life = began.elapsed();
 
     let mut random = Random(17);
-    let (mut kills, mut ends, mut before) = (0, 0, None);
-    // Kills before the first checkpoint, and those that a temporary file outlived.
-    let (mut early, mut littered) = (0, 0);
+    let (mut kills, mut before) = (0, None);
     while kills < KILLS {
         // Now and then all over again, for the moments before the first checkpoint.
-        if kills % 20 == 0 && sandbox.has("run") {
+        if kills % 10 == 0 && sandbox.has("run") {
             fs::remove_dir_all(sandbox.path("run")).unwrap();
             before = None;
         }
@@ -59,28 +57,26 @@ fn a_training_that_is_killed_is_the_training_that_was_not() {
             false => format!("train {OPTIONS} --epochs {epochs} --out run"),
         };
         let mut child = sandbox.loupe(&arguments).starts();
-        sleep(life.mul_f64(random.number()));
+        let part = if before.is_none() { 0.25 } else { 1.0 };
+        sleep(life.mul_f64(part * random.number()));
         child.kill().unwrap();
         match child.wait().unwrap().code() {
             None => kills += 1,
-            Some(0) => ends += 1,
+            Some(0) => {}
             Some(code) => panic!("{code}: {arguments}, after {kills} kills"),
         }
         if !sandbox.has("run") {
-            early += 1;
             continue;
         }
         let now = saved(&sandbox, "run");
         assert!(now >= before, "{now:?} after {before:?}");
-        early += usize::from(now.is_none());
-        littered += usize::from(leftovers(&sandbox, "run") > 0);
-        // As many as files are written at a time.
+        // As many as files are written at a time: those of the kill before are gone.
         assert!(leftovers(&sandbox, "run") <= 3, "{:?}", sandbox.list("run"));
         before = now;
     }
-    assert!(early > 0 && littered > 0, "{early} early, {littered} littered, {ends} ends");
 
     let epochs = before.map_or(0, |[epochs, _]| epochs) + 1;
+    sandbox.write("run/.loupe-0.tmp", "what a killed training may have left");
     sandbox.loupe(&format!("train --resume run --epochs {epochs}")).succeeds();
     sandbox.assert_run("run", &["best.safetensors"]);
     sandbox.loupe(&format!("train {OPTIONS} --epochs {epochs} --out whole")).succeeds();
