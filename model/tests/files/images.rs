@@ -122,7 +122,10 @@ fn plain_images() {
 
 /// The row with the name of its file in front of the error.
 fn of(name: &str) -> impl Fn(&Row) -> Row {
-    move |(what, bytes, error)| (what, bytes.clone(), format!("{name}: {error}").leak())
+    move |(what, bytes, error)| {
+        let error: &'static str = format!("{name}: {error}").leak();
+        (*what, bytes.clone(), error)
+    }
 }
 
 #[test]
