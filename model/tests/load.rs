@@ -7,9 +7,7 @@ mod support;
 
 use loupe_engine::reference::random::Random;
 use loupe_engine::{Context, Isa, Threads};
-use loupe_model::{
-    Loss, Network, Normalization, OptimizerOptions, Plan, Predictor, Trainer, nets,
-};
+use loupe_model::{Loss, Network, Normalization, OptimizerOptions, Plan, Predictor, Trainer, nets};
 use std::fmt;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -69,8 +67,10 @@ fn plans(count: usize) -> Memory {
     };
     let cases: Vec<_> =
         networks.iter().flat_map(|network| BATCHES.map(|batch| (network, batch))).collect();
-    let expected: Vec<_> =
-        cases.iter().map(|&(network, batch)| [infer(network, batch), step(network, batch)]).collect();
+    let expected: Vec<_> = cases
+        .iter()
+        .map(|&(network, batch)| [infer(network, batch), step(network, batch)])
+        .collect();
     let mut memory = Memory::default();
     for n in 0..count {
         let (case, trains) = (n / 2 % cases.len(), n % 2);
