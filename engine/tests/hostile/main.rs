@@ -99,7 +99,7 @@ pub(crate) fn survive<S: Strategy + Send + 'static>(
 ) where
     S::Value: Clone + Send,
 {
-    let cases = if cfg!(miri) { cases / 50 } else { cases };
+    let cases = if cfg!(miri) { 6 } else { cases };
     let (done, ended) = mpsc::channel();
     let thread = thread::spawn(move || {
         let mut threads = vec![Threads::serial()];
