@@ -30,7 +30,7 @@ fn options() -> impl Strategy<Value = (Conv2dOptions, [usize; 2])> {
 }
 
 /// Tables may be long for sizes that nothing refuses, so there are fewer cases.
-const CASES: u32 = 400;
+const CASES: u32 = 300;
 
 #[test]
 fn convolutions() {
