@@ -96,8 +96,26 @@
 //! # Errors
 //!
 //! Lengths, sizes and options that do not fit are an [`Error`] that names the operation, the argument, and what
-//! was expected and found. It is returned before anything is written, unless a function says otherwise. NaN and
-//! infinite values are numbers like others and do what they do in PyTorch.
+//! was expected and found. It is returned before anything is written, unless a function says otherwise.
+//!
+//! # Numbers out of the ordinary
+//!
+//! NaN, infinite and denormal values are numbers like others: none is an error, and none is taken for another, but
+//! by [`optim`].
+//!
+//! | operations | what happens |
+//! |---|---|
+//! | [`gemm`](mod@gemm), [`linear`](mod@linear) | IEEE 754, so 0 · ∞ is NaN. A NaN in A reaches its row of C, one in B its column. The old C counts only with a beta other than 0 |
+//! | [`conv`] | as products: a value that is not finite reaches the outputs whose window it lies in, and the gradients of weights that it meets. Whether padding meets a weight (0 · ∞) depends on the sizes |
+//! | [`pool`], [`pad`], [`upsample`] | values are passed on; a mean or maximum of a window with NaN is NaN |
+//! | [`norm`] | values of no variance become the bias. What is normalised together becomes NaN together: if a value is not finite, or so far from the mean (1.8 · 10¹⁹) that squares are beyond f32 |
+//! | [`activation`], [`dropout`], [`elementwise`] | each element by itself, as the function says |
+//! | softmax, [`loss`] | a row with NaN or +∞ becomes NaN, and the loss with it. The sum of exponentials cannot overflow |
+//! | [`optim`] | a gradient that is not finite spoils its own parameter only. One whose square is beyond f32 moves no parameter by Adam. Moments below the normal numbers are 0. [`clip_factor`](optim::clip_factor) refuses a norm that is not finite |
+//!
+//! The tiers agree on which results are NaN, infinite and finite, with one exception: a sum that overflows may be ±∞ on
+//! one tier and NaN on another, since only some round each product. Denormal numbers are computed with as such:
+//! results are those of IEEE 754, at the speed at which the CPU does it.
 //!
 //! # Features
 //!

@@ -160,10 +160,7 @@ unsafe fn dot_tile<S: Simd>(
         ($($r:literal: $($c:literal)+;)+) => {
             match size {
                 $($(
-                    [$r, $c] => {
-                        if $r > S::DOT_ROWS || $c > S::DOT_COLUMNS {
-                            unreachable!("a tile larger than the tier's");
-                        }
+                    [$r, $c] if const { $r <= S::DOT_ROWS && $c <= S::DOT_COLUMNS } => {
                         // SAFETY: the caller's promises are those of `sized_dots`.
                         unsafe { sized_dots::<S, $r, $c>(simd, dots, dy, planes, offsets, out) }
                     }

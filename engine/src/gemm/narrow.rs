@@ -123,9 +123,9 @@ unsafe fn tile<S: Simd>(simd: S, columns: usize, vectors: usize, t: &Tile) {
             match (columns, vectors) {
                 $(
                     // SAFETY: the caller's promises are those of `sized`.
-                    ($n, 1) => unsafe { sized::<S, $n, 1>(simd, t) },
+                    ($n, 1) if const { $n <= S::TILE_ROWS } => unsafe { sized::<S, $n, 1>(simd, t) },
                     // SAFETY: as above.
-                    ($n, 2) => unsafe { sized::<S, $n, 2>(simd, t) },
+                    ($n, 2) if const { $n <= S::TILE_ROWS && S::TILE_VECTORS >= 2 } => unsafe { sized::<S, $n, 2>(simd, t) },
                 )+
                 _ => unreachable!("a tile of {columns} columns and {vectors} vectors"),
             }
@@ -140,9 +140,6 @@ unsafe fn tile<S: Simd>(simd: S, columns: usize, vectors: usize, t: &Tile) {
 /// As [`tile`].
 #[inline(always)]
 unsafe fn sized<S: Simd, const R: usize, const V: usize>(simd: S, t: &Tile) {
-    if R > S::TILE_ROWS || V > S::TILE_VECTORS {
-        unreachable!("a tile larger than the tier's");
-    }
     let mut acc = [[simd.zero(); V]; R];
     let mut lanes = [[[0.0_f32; LANES]; V]; DEPTHS];
     for strip in (0..t.depth).step_by(DEPTHS) {

@@ -55,9 +55,9 @@ pub(crate) unsafe fn tile<S: Simd, A: Elements, B: Rows>(
             match (rows, vectors) {
                 $(
                     // SAFETY: the caller's promises are those of `sized`.
-                    ($n, 1) => unsafe { sized::<S, A, B, $n, 1>(simd, t) },
+                    ($n, 1) if const { $n <= S::TILE_ROWS } => unsafe { sized::<S, A, B, $n, 1>(simd, t) },
                     // SAFETY: as above.
-                    ($n, 2) => unsafe { sized::<S, A, B, $n, 2>(simd, t) },
+                    ($n, 2) if const { $n <= S::TILE_ROWS && S::TILE_VECTORS >= 2 } => unsafe { sized::<S, A, B, $n, 2>(simd, t) },
                 )+
                 _ => unreachable!("a tile of {rows} rows and {vectors} vectors"),
             }
@@ -93,9 +93,6 @@ unsafe fn sized<S: Simd, A: Elements, B: Rows, const R: usize, const V: usize>(
     simd: S,
     t: &Tile<'_, A, B>,
 ) {
-    if R > S::TILE_ROWS || V > S::TILE_VECTORS {
-        unreachable!("a tile larger than the tier's");
-    }
     let mut acc = [[simd.zero(); V]; R];
     let whole = t.b.whole(t.depth);
     for k in 0..t.depth {

@@ -150,8 +150,9 @@ fn planes(width: usize, len: usize) -> (usize, usize) {
 
 /// Sums of a tile that is `vectors` wide.
 #[inline(always)]
-fn most_sums<S: Simd>(vectors: usize) -> usize {
-    (S::TILE_ROWS * S::TILE_VECTORS / vectors).min(MOST_SUMS)
+const fn most_sums<S: Simd>(vectors: usize) -> usize {
+    let most = S::TILE_ROWS * S::TILE_VECTORS / vectors;
+    if most < MOST_SUMS { most } else { MOST_SUMS }
 }
 
 /// Sums of the next tile where `rest` are left: the last two tiles share what is more than one. Tiles may be
@@ -203,10 +204,7 @@ unsafe fn tile<S: Simd>(simd: S, vectors: usize, t: &Tile<'_>) {
         ($($v:literal: $($n:literal)+;)+) => {
             match (vectors, t.sums.len()) {
                 $($(
-                    ($v, $n) => {
-                        if $v > S::TILE_VECTORS || $n > most_sums::<S>($v) {
-                            unreachable!("a tile larger than the tier's");
-                        }
+                    ($v, $n) if const { $v <= S::TILE_VECTORS && $n <= most_sums::<S>($v) } => {
                         // SAFETY: the caller's promises are those of `sized_tile`.
                         unsafe { sized_tile::<S, $n, $v>(simd, t) }
                     }

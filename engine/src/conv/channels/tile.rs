@@ -89,9 +89,9 @@ pub(super) unsafe fn tile<S: Simd, const PACKED: bool>(
             match (rows, vectors) {
                 $(
                     // SAFETY: the walks stay within their slices, as asserted; the caller promises C.
-                    ($n, 1) => unsafe { sized::<S, PACKED, $n, 1>(simd, walks, target) },
+                    ($n, 1) if const { $n <= S::TILE_ROWS } => unsafe { sized::<S, PACKED, $n, 1>(simd, walks, target) },
                     // SAFETY: as above.
-                    ($n, 2) => unsafe { sized::<S, PACKED, $n, 2>(simd, walks, target) },
+                    ($n, 2) if const { $n <= S::TILE_ROWS && S::TILE_VECTORS >= 2 } => unsafe { sized::<S, PACKED, $n, 2>(simd, walks, target) },
                 )+
                 _ => unreachable!("a tile of {rows} rows and {vectors} vectors"),
             }
@@ -110,9 +110,6 @@ unsafe fn sized<S: Simd, const PACKED: bool, const R: usize, const V: usize>(
     walks: &[(Walk<'_>, &[f32], &[f32])],
     target: Target<'_>,
 ) {
-    if R > S::TILE_ROWS || V > S::TILE_VECTORS {
-        unreachable!("a tile larger than the tier's");
-    }
     let mut acc = [[simd.zero(); V]; R];
     let lines = target.lines;
     let (mut line_at, mut count) = (lines.start, lines.count);

@@ -110,11 +110,11 @@ unsafe fn dot_tile<S: Simd>(simd: S, size: [usize; 2], dots: &Dots<'_>) {
             match (size, dots.centres) {
                 $($(
                     // SAFETY: the caller's promises are those of `sized_dots`.
-                    ([$r, $c], None) => unsafe {
+                    ([$r, $c], None) if const { $r <= S::DOT_ROWS && $c <= S::DOT_COLUMNS } => unsafe {
                         sized_dots::<S, $r, $c, false>(simd, dots, [0.0; MOST_COLUMNS]);
                     },
                     // SAFETY: as above.
-                    ([$r, $c], Some(centres)) => unsafe {
+                    ([$r, $c], Some(centres)) if const { $r <= S::DOT_ROWS && $c <= S::DOT_COLUMNS } => unsafe {
                         sized_dots::<S, $r, $c, true>(simd, dots, centres);
                     },
                 )+)+
@@ -142,9 +142,6 @@ unsafe fn sized_dots<S: Simd, const R: usize, const C: usize, const CENTRED: boo
     dots: &Dots<'_>,
     centres: [f32; MOST_COLUMNS],
 ) {
-    if R > S::DOT_ROWS || C > S::DOT_COLUMNS {
-        unreachable!("a tile larger than the tier's");
-    }
     let mut acc = [[simd.zero(); C]; R];
     let offsets: [usize; C] = std::array::from_fn(|c| dots.offsets[c]);
     for place in &dots.class.results {

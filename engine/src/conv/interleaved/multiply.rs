@@ -139,9 +139,9 @@ unsafe fn sum_tile<S: Simd>(simd: S, rows: usize, sums: &Sums<'_>) {
             match (rows, sums.centres) {
                 $(
                     // SAFETY: the caller's promises are those of `sized_sums`.
-                    ($n, None) => unsafe { sized_sums::<S, $n, false>(simd, sums, &[]) },
+                    ($n, None) if const { $n <= S::TILE_ROWS } => unsafe { sized_sums::<S, $n, false>(simd, sums, &[]) },
                     // SAFETY: as above.
-                    ($n, Some(c)) => unsafe { sized_sums::<S, $n, true>(simd, sums, c) },
+                    ($n, Some(c)) if const { $n <= S::TILE_ROWS } => unsafe { sized_sums::<S, $n, true>(simd, sums, c) },
                 )+
                 _ => unreachable!("a tile of {rows} rows"),
             }
@@ -165,9 +165,6 @@ unsafe fn sized_sums<S: Simd, const R: usize, const CENTRED: bool>(
     sums: &Sums<'_>,
     centres: &[f32],
 ) {
-    if R > S::TILE_ROWS {
-        unreachable!("a tile larger than the tier's");
-    }
     let mut acc = [simd.zero(); R];
     if let Some(bias) = sums.bias.first_chunk::<R>() {
         for r in 0..R {
