@@ -1,5 +1,5 @@
 # `make check` is what a change must pass before it is pushed.
-.PHONY: check lint test sanitize load deny package bench peers fuzz-build
+.PHONY: check lint test sanitize load deny package bench peers fuzz
 
 check: lint test
 
@@ -37,6 +37,6 @@ bench:
 peers:
 	python3 benches/peers/compare.py $(ARGS)
 
-# Needs a nightly toolchain and cargo-fuzz.
-fuzz-build:
-	cd fuzz && cargo +nightly fuzz build
+# Needs a nightly toolchain and cargo-fuzz; one target for a minute: `make fuzz ARGS="gemm 60"`.
+fuzz:
+	./scripts/fuzz $(ARGS)

@@ -4,7 +4,7 @@ use crate::model::Model;
 use crate::run_folder::RunFolder;
 use anyhow::{Context, Result, bail};
 use loupe_model::data::Dataset;
-use loupe_model::{Description, Network, Normalization};
+use loupe_model::{Description, Network, NetworkSpec, Normalization};
 use std::path::Path;
 
 /// A network with trained values.
@@ -39,8 +39,7 @@ impl Trained {
         };
         let statistics = folder.as_ref().map(RunFolder::judged_by).transpose()?.flatten();
         let weights = folder.map_or(path.to_owned(), |folder| folder.weights());
-        let mut network = Network::new(model.spec, 0)?;
-        read_weights(&mut network, &weights)?;
+        let network = read_weights(model.spec, &weights)?;
         if let Some(names) = &classes {
             let outputs = network.spec().output_len()?;
             if names.len() != outputs {
@@ -62,10 +61,12 @@ impl Trained {
     }
 }
 
-/// Reads weights with which something can be computed: finite ones, and variances of at least 0.
-pub(crate) fn read_weights(network: &mut Network, path: &Path) -> Result<()> {
-    network.read_weights(path)?;
+/// The network with the weights of a file with which something can be computed: finite ones, and variances of at
+/// least 0.
+pub(crate) fn read_weights(spec: NetworkSpec, path: &Path) -> Result<Network> {
     let shown = path.display();
+    let bytes = read(path)?;
+    let network = Network::from_weights(spec, &bytes).with_context(|| shown.to_string())?;
     for (info, values) in network.tensors().chain(network.statistics()) {
         let name = &info.name;
         if let Some(value) = values.iter().find(|value| !value.is_finite()) {
@@ -77,14 +78,18 @@ pub(crate) fn read_weights(network: &mut Network, path: &Path) -> Result<()> {
             bail!("{shown}: {name} holds {value}; expected variances of at least 0");
         }
     }
-    Ok(())
+    Ok(network)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| format!("{}: cannot read the weights", path.display()))
 }
 
 /// The network that a weights file says it is of, and the names of its classes.
 /// `advice` is for the user of one that does not.
 fn described(path: &Path, advice: &str) -> Result<(Model, Option<Vec<String>>)> {
     let shown = path.display();
-    let bytes = std::fs::read(path).with_context(|| format!("{shown}: cannot read the weights"))?;
+    let bytes = read(path)?;
     let Some(Description { network: spec, classes }) =
         Description::of(&bytes).with_context(|| shown.to_string())?
     else {

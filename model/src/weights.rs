@@ -3,8 +3,11 @@
 //! A file holds every trainable tensor and, for each batch normalisation, `running_mean`,
 //! `running_var` and `num_batches_tracked`, which is all that `load_state_dict(strict=True)` wants.
 
+use crate::Error;
 use crate::files::write_atomically;
 use crate::network::Network;
+use crate::parameters::NetworkLayout;
+use crate::spec::NetworkSpec;
 use safetensors::View;
 use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView, serialize};
 use std::borrow::Cow;
@@ -108,6 +111,24 @@ impl Network {
         let counters =
             counters.map(|name| (format!("{prefix}{name}"), Stored::integers(&[], &[tracked])));
         floats.chain(counters).collect()
+    }
+
+    /// The network `spec` with the weights of a safetensors file's `bytes`, as [`Network::load_weights`] takes them.
+    /// Of a network that a file describes itself this is the way: no more memory is taken than the file has
+    /// weights for.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] that names the tensor; [`Error::Spec`] as [`NetworkSpec::shapes`].
+    pub fn from_weights(spec: NetworkSpec, bytes: &[u8]) -> Result<Network, Error> {
+        let NetworkLayout { parameters, statistics, .. } = NetworkLayout::new(&spec.flatten()?);
+        let file = SafeTensors::deserialize(bytes).map_err(WeightsError::Format)?;
+        let tensors: Tensors<'_> = file.tensors().into_iter().collect();
+        for info in parameters.tensors.iter().chain(&statistics.tensors) {
+            find(&tensors, &info.name, Dtype::F32, &info.shape)?;
+        }
+        let mut network = Network::new(spec, 0)?;
+        network.load_weights(bytes)?;
+        Ok(network)
     }
 
     /// Takes over the weights of a safetensors file's `bytes`. It must hold this network's tensors and
@@ -290,8 +311,19 @@ fn take<'a>(
     dtype: Dtype,
     shape: &[usize],
 ) -> Result<TensorView<'a>, WeightsError> {
+    find(tensors, name, dtype, shape)?;
+    Ok(tensors.remove(name).expect("it has been found"))
+}
+
+/// An error unless there is a tensor `name` of this type and shape.
+fn find(
+    tensors: &Tensors<'_>,
+    name: &str,
+    dtype: Dtype,
+    shape: &[usize],
+) -> Result<(), WeightsError> {
     let tensor = tensors
-        .remove(name)
+        .get(name)
         .ok_or_else(|| WeightsError::Missing { name: name.to_owned(), shape: shape.to_vec() })?;
     if tensor.dtype() != dtype {
         let [expected, found] = [dtype, tensor.dtype()].map(|dtype| format!("{dtype:?}"));
@@ -304,5 +336,5 @@ fn take<'a>(
             found: tensor.shape().to_vec(),
         });
     }
-    Ok(tensor)
+    Ok(())
 }

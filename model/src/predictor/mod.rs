@@ -93,9 +93,7 @@ impl Predictor {
     /// # Errors
     /// As [`Predictor::open`].
     pub fn from_weights(cx: Context, spec: NetworkSpec, bytes: &[u8]) -> Result<Predictor, Error> {
-        let mut network = Network::new(spec, 0)?;
-        network.load_weights(bytes)?;
-        Predictor::new(cx, &network)
+        Predictor::new(cx, &Network::from_weights(spec, bytes)?)
     }
 
     /// Writes the outputs `[N, …]` for the inputs `[N, …]`; N ≥ 1 is what `inputs` holds.
