@@ -19,7 +19,7 @@ use crate::interrupt;
 use crate::trained::Trained;
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use loupe_model::{Normalization, data};
+use loupe_model::data;
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -202,28 +202,6 @@ impl fmt::Display for Split {
             Split::Test => "test",
         })
     }
-}
-
-/// What batch normalisations normalise by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Statistics {
-    /// Each image's own
-    Batch,
-    /// The averages that training has kept
-    Running,
-}
-
-impl From<Statistics> for Normalization {
-    fn from(statistics: Statistics) -> Normalization {
-        match statistics {
-            Statistics::Batch => Normalization::BatchStatistics,
-            Statistics::Running => Normalization::RunningStatistics,
-        }
-    }
-}
-
-pub(crate) fn at_least_one(text: &str) -> Result<NonZeroUsize, &'static str> {
-    text.parse().map_err(|_| "expected a whole number of at least 1")
 }
 
 fn thread_count(text: &str) -> Result<NonZeroUsize, &'static str> {

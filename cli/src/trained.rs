@@ -4,7 +4,7 @@ use crate::model::Model;
 use crate::run_folder::RunFolder;
 use anyhow::{Context, Result, bail};
 use loupe_model::data::Dataset;
-use loupe_model::{Description, Network, Normalization};
+use loupe_model::{Description, Network, NetworkSpec, Normalization};
 use std::path::Path;
 
 /// A network with trained values.
@@ -39,8 +39,7 @@ impl Trained {
         };
         let statistics = folder.as_ref().map(RunFolder::judged_by).transpose()?.flatten();
         let weights = folder.map_or(path.to_owned(), |folder| folder.weights());
-        let mut network = Network::new(model.spec, 0)?;
-        read_weights(&mut network, &weights)?;
+        let network = read_weights(model.spec, &weights)?;
         if let Some(names) = &classes {
             let outputs = network.spec().output_len()?;
             if names.len() != outputs {
@@ -62,10 +61,12 @@ impl Trained {
     }
 }
 
-/// Reads weights with which something can be computed: finite ones, and variances of at least 0.
-pub(crate) fn read_weights(network: &mut Network, path: &Path) -> Result<()> {
-    network.read_weights(path)?;
-    network.check_values().with_context(|| path.display().to_string())
+/// The network with the weights of a file with which something can be computed: finite ones, and variances of at
+/// least 0.
+pub(crate) fn read_weights(spec: NetworkSpec, path: &Path) -> Result<Network> {
+    let network = Network::from_file(spec, path)?;
+    network.check_values().with_context(|| path.display().to_string())?;
+    Ok(network)
 }
 
 /// The network that a weights file says it is of, and the names of its classes.

@@ -5,9 +5,8 @@
 
 use crate::network::Network;
 use crate::spec::NetworkSpec;
-use crate::summary::Summary;
 use crate::tensors_file::TensorsFile;
-use crate::weights::{WeightsError, check_len};
+use crate::weights::WeightsError;
 use safetensors::tensor::{Metadata, SafeTensors};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -38,7 +37,7 @@ impl Description {
     ///
     /// # Errors
     /// [`WeightsError::Format`] if the bytes are no safetensors file, [`WeightsError::Description`] if the
-    /// entry is no description, [`WeightsError::Size`] if it is that of a much larger or smaller network.
+    /// entry is no description.
     pub fn of(bytes: &[u8]) -> Result<Option<Description>, WeightsError> {
         let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(WeightsError::Format)?;
         Description::within(&metadata)
@@ -66,11 +65,6 @@ impl Description {
         let parsed: Result<Description, _> = serde_json::from_str(text);
         let description =
             parsed.map_err(|reason| WeightsError::Description { reason: reason.to_string() })?;
-        // Before memory is taken for a network that a short file claims to be of.
-        if let Ok(summary) = Summary::new(&description.network, 1) {
-            let values = summary.parameters() as u64 + summary.statistics() as u64;
-            check_len(values.saturating_mul(4), metadata.data_len() as u64)?;
-        }
         if let (Some(names), Ok(outputs)) = (&description.classes, description.network.output_len())
             && names.len() != outputs
         {

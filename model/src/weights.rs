@@ -3,8 +3,11 @@
 //! A file holds every trainable tensor and, for each batch normalisation, `running_mean`,
 //! `running_var` and `num_batches_tracked`, which is all that `load_state_dict(strict=True)` wants.
 
+use crate::Error;
 use crate::files::write_atomically;
 use crate::network::Network;
+use crate::parameters::NetworkLayout;
+use crate::spec::NetworkSpec;
 use crate::tensors_file::{self, TensorsFile};
 use safetensors::View;
 use safetensors::tensor::{Dtype, SafeTensorError, TensorView, serialize};
@@ -33,10 +36,10 @@ pub enum WeightsError {
         /// The system's reason.
         reason: io::Error,
     },
-    /// The file holds far more or less than the network, and was not read.
+    /// The file holds far more than the network, and was not read.
     #[error("the tensors of the file take {found} bytes, those of the network {expected}")]
     Size {
-        /// Bytes of the network's tensors.
+        /// Bytes of the network's parameters and statistics.
         expected: u64,
         /// Bytes of the file's tensors.
         found: u64,
@@ -115,16 +118,8 @@ pub enum WeightsError {
     },
 }
 
-/// Files and networks whose sizes differ by less are compared tensor by tensor, to say in which they differ.
+/// So many bytes more than a network has are read of a file, to say which tensors do not belong to it.
 const FOREIGN: u64 = 64 << 20;
-
-/// An error if the tensors of a file are far from being those of a network.
-pub(crate) fn check_len(expected: u64, found: u64) -> Result<(), WeightsError> {
-    match expected.abs_diff(found) > FOREIGN {
-        true => Err(WeightsError::Size { expected, found }),
-        false => Ok(()),
-    }
-}
 
 impl WeightsError {
     pub(crate) fn reading(path: &Path, reason: io::Error) -> WeightsError {
@@ -154,6 +149,43 @@ impl Network {
         let counters =
             counters.map(|name| (format!("{prefix}{name}"), Stored::integers(&[], &[tracked])));
         floats.chain(counters).collect()
+    }
+
+    /// The network `spec` with the weights of a safetensors file's `bytes`, as [`Network::load_weights`] takes them.
+    /// Of a network that a file describes itself this is the way: no more memory is taken than the file has
+    /// weights for.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] that names the tensor; [`Error::Spec`] as [`NetworkSpec::shapes`].
+    pub fn from_weights(spec: NetworkSpec, bytes: &[u8]) -> Result<Network, Error> {
+        let NetworkLayout { parameters, statistics, .. } = NetworkLayout::new(&spec.flatten()?);
+        let file = tensors_file::parse(bytes)?;
+        let tensors: Tensors<'_> = file.tensors().into_iter().collect();
+        for info in parameters.tensors.iter().chain(&statistics.tensors) {
+            find(&tensors, &info.name, Dtype::F32, &info.shape)?;
+        }
+        let mut network = Network::new(spec, 0)?;
+        network.load_weights(bytes)?;
+        Ok(network)
+    }
+
+    /// The network `spec` with the weights of the file `path`; see [`Network::from_weights`].
+    ///
+    /// # Errors
+    /// As there, with the name of the file; [`WeightsError::Read`].
+    pub fn from_file(spec: NetworkSpec, path: &Path) -> Result<Network, Error> {
+        let file = TensorsFile::open(path).map_err(|reason| WeightsError::reading(path, reason))?;
+        Network::from_tensors_file(spec, path, file)
+    }
+
+    /// The same, of a file whose header has been read.
+    pub(crate) fn from_tensors_file(
+        spec: NetworkSpec,
+        path: &Path,
+        file: TensorsFile,
+    ) -> Result<Network, Error> {
+        let bytes = read_for(&NetworkLayout::new(&spec.flatten()?), path, file)?;
+        Network::from_weights(spec, &bytes).map_err(|error| error.in_file(path))
     }
 
     /// Takes over the weights of a safetensors file's `bytes`. It must hold this network's tensors and
@@ -206,30 +238,15 @@ impl Network {
             .map_err(|reason| WeightsError::Write { path: path.to_owned(), reason })
     }
 
-    /// Takes over the weights of the file `path`; see [`Network::load_weights`]. Memory is taken for no more than
-    /// the network's own tensors and 64 MiB.
+    /// Takes over the weights of the file `path`; see [`Network::load_weights`]. Of a file that holds far more than
+    /// the network the header alone is read.
     ///
     /// # Errors
     /// A [`WeightsError`] that names the file and the tensor; the network is then unchanged.
     pub fn read_weights(&mut self, path: &Path) -> Result<(), WeightsError> {
         let file = TensorsFile::open(path).map_err(|reason| WeightsError::reading(path, reason))?;
-        self.load_file(path, file)
-    }
-
-    /// The same, of a file whose header has been read.
-    pub(crate) fn load_file(&mut self, path: &Path, file: TensorsFile) -> Result<(), WeightsError> {
-        if let Some(metadata) = file.metadata() {
-            check_len(self.stored_len(), metadata.data_len() as u64)
-                .map_err(|problem| problem.in_file(path))?;
-        }
-        let bytes = file.read().map_err(|reason| WeightsError::reading(path, reason))?;
+        let bytes = read_for(&self.layout, path, file)?;
         self.load_weights(&bytes).map_err(|problem| problem.in_file(path))
-    }
-
-    /// Bytes of all tensors of a weights file.
-    fn stored_len(&self) -> u64 {
-        let floats = self.tensors().chain(self.statistics()).map(|(_, values)| values.len() as u64);
-        4 * floats.sum::<u64>() + 8 * self.counter_names().count() as u64
     }
 
     /// An error if nothing can be computed with the values: they must be finite, and variances at least 0.
@@ -257,6 +274,21 @@ impl Network {
         let norms = self.layers().iter().filter(|layer| layer.layer.batch_norm().is_some());
         norms.map(|layer| format!("{}.num_batches_tracked", layer.path))
     }
+}
+
+/// The bytes of a file for a network of this layout.
+fn read_for(
+    layout: &NetworkLayout,
+    path: &Path,
+    file: TensorsFile,
+) -> Result<Vec<u8>, WeightsError> {
+    let infos = layout.parameters.tensors.iter().chain(&layout.statistics.tensors);
+    let expected = 4 * infos.map(|info| info.range.len() as u64).sum::<u64>();
+    let found = file.metadata().map_or(0, |metadata| metadata.data_len() as u64);
+    if found > expected.saturating_add(FOREIGN) {
+        return Err(WeightsError::Size { expected, found }.in_file(path));
+    }
+    file.read().map_err(|reason| WeightsError::reading(path, reason))
 }
 
 /// The tensors of a file by name.
@@ -369,8 +401,19 @@ fn take<'a>(
     dtype: Dtype,
     shape: &[usize],
 ) -> Result<TensorView<'a>, WeightsError> {
+    find(tensors, name, dtype, shape)?;
+    Ok(tensors.remove(name).expect("it has been found"))
+}
+
+/// An error unless there is a tensor `name` of this type and shape.
+fn find(
+    tensors: &Tensors<'_>,
+    name: &str,
+    dtype: Dtype,
+    shape: &[usize],
+) -> Result<(), WeightsError> {
     let tensor = tensors
-        .remove(name)
+        .get(name)
         .ok_or_else(|| WeightsError::Missing { name: name.to_owned(), shape: shape.to_vec() })?;
     if tensor.dtype() != dtype {
         let [expected, found] = [dtype, tensor.dtype()].map(|dtype| format!("{dtype:?}"));
@@ -383,5 +426,5 @@ fn take<'a>(
             found: tensor.shape().to_vec(),
         });
     }
-    Ok(tensor)
+    Ok(())
 }

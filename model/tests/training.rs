@@ -348,6 +348,11 @@ fn checkpoints_that_no_training_writes_are_refused() {
     let resumed =
         |bytes: &[u8]| Training::resume(trainer(SGD), &data, scored, options, bytes).map(|_| ());
     resumed(&altered(&saved, "loss_sum", 0, &0.5_f64.to_le_bytes())).unwrap();
+    // Steps of the optimiser that no file can count further.
+    let most = altered(&saved, "position", 32, &i64::MAX.to_le_bytes());
+    let mut most = Training::resume(trainer(SGD), &data, scored, options, &most).unwrap();
+    advance(&mut most, 1);
+    resumed(&most.checkpoint()).unwrap();
 
     let double = |n: f64| n.to_le_bytes();
     for (tensor, at, bytes) in [

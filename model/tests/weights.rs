@@ -1,8 +1,11 @@
 //! Weights written and read again, and files that do not fit.
 
 use loupe_engine::Context;
-use loupe_model::{Loss, Network, OptimizerOptions, Trainer, WeightsError, nets};
+use loupe_model::{
+    Description, Loss, Network, OptimizerOptions, Predictor, Trainer, WeightsError, nets,
+};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
+use std::collections::HashMap;
 use std::fs;
 
 /// A network that has been trained a little, so that its statistics have moved.
@@ -135,4 +138,19 @@ fn files_are_written_whole_or_not_at_all() {
     fs::write(&path, b"junk").unwrap();
     let error = other.read_weights(&path).unwrap_err().to_string();
     assert!(error.contains("weights.safetensors: not a safetensors file"), "{error}");
+}
+
+/// A file of a few bytes may describe a network that no memory holds.
+#[test]
+fn no_file_asks_for_more_memory_than_it_has_weights() {
+    let layer = r#"{"type": "Linear", "in_features": 40000, "out_features": 40000}"#;
+    let text = format!(r#"{{"network": {{"input": [40000], "layers": [{layer}]}}}}"#);
+    let entry = HashMap::from([("loupe".to_owned(), text)]);
+    let bytes = serialize(Vec::<(&str, TensorView<'_>)>::new(), Some(entry)).unwrap();
+    let spec = Description::of(&bytes).unwrap().unwrap().network;
+    let expected = "no tensor 0.weight; the network needs one of shape [40000, 40000]";
+    let error = Network::from_weights(spec, &bytes).unwrap_err();
+    assert_eq!(error.to_string(), expected);
+    let error = Predictor::from_bytes(Context::serial(), &bytes).unwrap_err();
+    assert_eq!(error.to_string(), expected);
 }

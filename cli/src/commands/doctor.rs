@@ -1,9 +1,10 @@
 //! `loupe doctor`
 
-use crate::args::{CommonArguments, TrainedArguments, at_least_one};
+use crate::args::{CommonArguments, TrainedArguments};
 use crate::data;
 use crate::new_file::{NewFile, expect_ending, write_new};
 use crate::output::{Output, Thousands};
+use crate::recipe::at_least_one;
 use crate::scores::{ModeScore, print_scores};
 use crate::shell::Word;
 use crate::trained::Trained;

@@ -1,10 +1,11 @@
 //! `loupe explain`
 
-use crate::args::{ThreadArguments, at_least_one};
+use crate::args::ThreadArguments;
 use crate::data;
 use crate::machine::Machine;
 use crate::model::Model;
 use crate::output::{Output, Thousands};
+use crate::recipe::at_least_one;
 use anyhow::{Context as _, Result};
 use clap::Args;
 use loupe_model::{

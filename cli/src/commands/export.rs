@@ -81,7 +81,7 @@ pub(crate) fn run(arguments: &ExportArguments, mut output: Output) -> Result<()>
         if !weights.is_file() {
             bail!("{}: the run has kept no best weights; leave out --best", run.display());
         }
-        read_weights(&mut trained.network, &weights)?;
+        trained.network = read_weights(trained.network.spec().clone(), &weights)?;
     }
     let Trained { network, classes, statistics, .. } = &trained;
     let bytes = match (format, bare) {

@@ -1,10 +1,11 @@
 //! `loupe predict`
 
-use crate::args::{Statistics, ThreadArguments, TrainedArguments, at_least_one};
+use crate::args::{ThreadArguments, TrainedArguments};
 use crate::data;
 use crate::draw;
 use crate::inputs::{Input, Preparation};
 use crate::output::Output;
+use crate::recipe::{Statistics, at_least_one};
 use anyhow::{Result, bail};
 use clap::Args;
 use loupe_engine::Context;

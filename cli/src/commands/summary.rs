@@ -1,8 +1,8 @@
 //! `loupe summary`
 
-use crate::args::at_least_one;
 use crate::model::Model;
 use crate::output::{Output, Thousands};
+use crate::recipe::at_least_one;
 use crate::trained::spec_of;
 use anyhow::{Context, Result};
 use clap::Args;

@@ -4,10 +4,9 @@ use super::{
     AugmentationChanges, Changes, DataChanges, LossChanges, OptimizerChanges, OptimizerKind,
     Preset, StopChanges, values,
 };
-use crate::args::{Statistics, at_least_one};
 use anyhow::Result;
 use clap::{Args, ValueEnum};
-use loupe_model::{Loss, Schedule};
+use loupe_model::{Loss, Normalization, Schedule};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -27,7 +26,7 @@ pub(crate) struct RecipeArguments {
     pub(crate) epochs: Option<usize>,
 
     /// Items of a step [default: 1]
-    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    #[arg(long, value_name = "N", value_parser = values::at_least_one)]
     pub(crate) batch_size: Option<NonZeroUsize>,
 
     /// Learning rate [default: 0.001]
@@ -121,6 +120,24 @@ pub(crate) enum LossName {
     L1,
     /// Cross-entropy of logits
     CrossEntropy,
+}
+
+/// What batch normalisations normalise by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Statistics {
+    /// Each image's own
+    Batch,
+    /// The averages that training has kept
+    Running,
+}
+
+impl From<Statistics> for Normalization {
+    fn from(statistics: Statistics) -> Normalization {
+        match statistics {
+            Statistics::Batch => Normalization::BatchStatistics,
+            Statistics::Running => Normalization::RunningStatistics,
+        }
+    }
 }
 
 impl ScheduleName {

@@ -7,11 +7,11 @@ mod optimizer;
 mod toml;
 mod values;
 
-pub(crate) use arguments::RecipeArguments;
+pub(crate) use arguments::{RecipeArguments, Statistics};
 pub(crate) use changes::{AugmentationChanges, Changes, DataChanges, NetworkChoice, StopChanges};
 pub(crate) use loss::LossChanges;
 pub(crate) use optimizer::{Optimizer, OptimizerChanges, OptimizerKind};
-pub(crate) use values::{patience, seconds, share};
+pub(crate) use values::{at_least_one, seconds, share};
 
 use crate::model::Model;
 use anyhow::{Context, Result, bail};

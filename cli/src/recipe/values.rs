@@ -79,8 +79,8 @@ pub(crate) fn seconds(text: &str) -> Checked<f64> {
     check_seconds(number(text)?)
 }
 
-/// A number of epochs.
-pub(crate) fn patience(text: &str) -> Checked<NonZeroUsize> {
+/// A number of things.
+pub(crate) fn at_least_one(text: &str) -> Checked<NonZeroUsize> {
     text.parse().map_err(|_| "expected a whole number of at least 1")
 }
 

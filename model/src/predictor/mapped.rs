@@ -24,9 +24,6 @@ impl Predictor {
         let file = File::open(path).map_err(read)?;
         // SAFETY: the caller promises that the file stays as it is while it is mapped.
         let bytes = unsafe { Mmap::map(&file) }.map_err(read)?;
-        Predictor::from_bytes(cx, &bytes).map_err(|error| match error {
-            Error::Weights(problem) => problem.in_file(path).into(),
-            other => other,
-        })
+        Predictor::from_bytes(cx, &bytes).map_err(|error| error.in_file(path))
     }
 }

@@ -67,8 +67,7 @@ impl Predictor {
         let file = TensorsFile::open(path).map_err(|reason| WeightsError::reading(path, reason))?;
         let description = Description::of_file(&file).and_then(described);
         let Description { network, classes } = description.map_err(|e| e.in_file(path))?;
-        let mut network = Network::new(network, 0)?;
-        network.load_file(path, file)?;
+        let network = Network::from_tensors_file(network, path, file)?;
         Ok(Predictor { classes, ..Predictor::new(cx, &network)? })
     }
 
@@ -87,9 +86,7 @@ impl Predictor {
     /// # Errors
     /// As [`Predictor::open`].
     pub fn from_weights(cx: Context, spec: NetworkSpec, bytes: &[u8]) -> Result<Predictor, Error> {
-        let mut network = Network::new(spec, 0)?;
-        network.load_weights(bytes)?;
-        Predictor::new(cx, &network)
+        Predictor::new(cx, &Network::from_weights(spec, bytes)?)
     }
 
     /// Writes the outputs `[N, …]` for the inputs `[N, …]`; N ≥ 1 is what `inputs` holds.

@@ -80,11 +80,12 @@ impl<'d> Training<'d> {
         let rows: Vec<f64> = epochs.iter().flat_map(to_row).collect();
         let &Position { epoch, step, loss_sum, correct, items } = position;
         let steps = trainer.optimizer().steps();
-        let position = [epoch as u64, step as u64, correct as u64, items as u64, steps];
+        let position = [epoch as u64, step as u64, correct as u64, items as u64, steps]
+            .map(|count| i64::try_from(count).unwrap_or(i64::MAX));
         tensors.extend([
             ("history.losses".to_owned(), Stored::floats(&[losses.len()], losses)),
             ("history.epochs".to_owned(), Stored::doubles(&[epochs.len(), COLUMNS], &rows)),
-            ("position".to_owned(), Stored::integers(&[5], &position.map(|n| n as i64))),
+            ("position".to_owned(), Stored::integers(&[5], &position)),
             ("loss_sum".to_owned(), Stored::doubles(&[], &[loss_sum])),
         ]);
         let described = self.description().iter();

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+pub(crate) mod chain;
 pub(crate) mod keys;
 pub(crate) mod mixture;
 pub(crate) mod oracle;

@@ -1,5 +1,6 @@
 //! Random networks and what to try them on.
 
+use super::chain::EPS;
 use loupe_engine::reference::random::Random;
 use loupe_model::layers::{BatchNorm2d, Conv2d, LayerNorm, LeakyReLU, Linear, ReLU, Sigmoid, View};
 use loupe_model::{Layer, Loss, Network, NetworkSpec};
@@ -45,10 +46,6 @@ impl Problem {
         targets
     }
 }
-
-/// Added to variances: so much that a kernel of small weights does not make gradients of large terms
-/// that cancel.
-pub(crate) const EPS: f32 = 0.1;
 
 fn batch_norm(num_features: usize) -> Layer {
     BatchNorm2d::new(num_features).eps(EPS).into()

@@ -3,12 +3,13 @@
 mod magnifier;
 mod show;
 
-use crate::args::{CommonArguments, at_least_one};
+use crate::args::CommonArguments;
 use crate::data;
 use crate::kernel::{self, Choice};
 use crate::new_file::{NewFile, expect_ending};
 use crate::output::Output;
 use crate::picked::{PickArguments, Picked};
+use crate::recipe::at_least_one;
 use crate::screen::Screen;
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Args;

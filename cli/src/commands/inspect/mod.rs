@@ -7,10 +7,11 @@ mod view;
 mod walk;
 mod words;
 
-use crate::args::{CommonArguments, Statistics, TrainedArguments};
+use crate::args::{CommonArguments, TrainedArguments};
 use crate::data;
 use crate::output::Output;
 use crate::picked::{PickArguments, Picked};
+use crate::recipe::Statistics;
 use crate::screen::Screen;
 use crate::trained::Trained;
 use anyhow::{Context as _, Result, bail};

@@ -21,7 +21,7 @@ pub(crate) struct TrainArguments {
     pub(crate) validation: Option<f64>,
 
     /// Stop after so many epochs without a better score of the items held out
-    #[arg(long, value_name = "EPOCHS", value_parser = recipe::patience)]
+    #[arg(long, value_name = "EPOCHS", value_parser = recipe::at_least_one)]
     pub(crate) patience: Option<NonZeroUsize>,
 
     /// Stop after so many seconds of training
