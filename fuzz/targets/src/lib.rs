@@ -40,8 +40,11 @@ use arbitrary::{Arbitrary, Unstructured};
 /// What becomes of an input: none if it was refused, or too large to be computed.
 pub type Taken = Option<()>;
 
-/// Each target by its name, for bytes as the fuzzer makes them up.
-pub const TARGETS: [(&str, fn(&[u8]) -> Taken); 11] = [
+/// A target, for bytes as the fuzzer makes them up.
+pub type Target = fn(&[u8]) -> Taken;
+
+/// All of them by name.
+pub const TARGETS: [(&str, Target); 11] = [
     ("checkpoint", checkpoint::run),
     ("config", |bytes| config::run(made_of(bytes)?)),
     ("conv_geometry", |bytes| conv_geometry::run(&made_of(bytes)?)),
