@@ -1,5 +1,5 @@
 # `make check` is what a change must pass before it is pushed.
-.PHONY: check lint test package bench peers fuzz
+.PHONY: check lint test sanitize load deny package bench peers fuzz
 
 check: lint test
 
@@ -12,6 +12,19 @@ lint:
 
 test:
 	cargo test --workspace
+
+# Undefined behaviour and data races; needs a nightly toolchain with miri and rust-src. One way alone:
+# `make sanitize ARGS=miri`.
+sanitize:
+	./scripts/sanitize $(ARGS)
+
+# Hours of use in minutes: plans, predictions, memory.
+load:
+	cargo test -p loupe-model --test load -- --ignored --nocapture
+
+# Licences, sources, versions and advisories of all dependencies; needs cargo-deny.
+deny:
+	cargo deny --locked check $(ARGS)
 
 # The packages of the libraries, each built from what is in it.
 package:

@@ -8,6 +8,7 @@
 //! argument it prints the FMA peak of one core in GFLOP/s, or 0 where that is not known, and the name of the
 //! instructions. `LOUPE_ISA` chooses them.
 
+#![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, reason = "a program that prints numbers")]
 
 use loupe_benches::{Loupe, context, peak_gflops, serve};

@@ -8,6 +8,7 @@
 //! The three take turns; the numbers are the medians of the ratios to the first. More than that is not met in
 //! training: moments of optimisers are never denormal.
 
+#![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, reason = "a program that prints numbers")]
 
 use loupe_engine::{Context, Isa, Threads};

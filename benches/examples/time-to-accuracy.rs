@@ -13,6 +13,7 @@
 //! running statistics every [`SCORED`] digits and steer nothing: each training goes on to the end of its
 //! setting. `LOUPE_ISA` chooses the instructions.
 
+#![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, reason = "a program that prints numbers")]
 
 use loupe_benches::context;

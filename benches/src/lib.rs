@@ -6,6 +6,7 @@
 //! benchmarks time cases within one process ([`bench_cases`]), the program `case` times them for
 //! `peers/compare.py` ([`serve()`]).
 
+#![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, reason = "benchmarks report on standard output")]
 
 mod case;

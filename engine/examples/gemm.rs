@@ -4,6 +4,7 @@
 //! cargo run --release -p loupe-engine --example gemm
 //! ```
 
+#![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, reason = "it shows what it computes")]
 
 use loupe_engine::gemm::{GemmOptions, Matrix, MatrixMut, gemm};

@@ -6,6 +6,7 @@
 //! cargo run -p loupe-engine --example magnifier
 //! ```
 
+#![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, reason = "it shows what it computes")]
 
 use loupe_engine::conv::{Conv2d, Conv2dOptions, Conv2dParameters, conv2d};

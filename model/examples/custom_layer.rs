@@ -4,6 +4,7 @@
 //! cargo run -p loupe-model --example custom_layer
 //! ```
 
+#![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, reason = "it shows how the slope changes")]
 
 use loupe_engine::Context;

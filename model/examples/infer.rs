@@ -1,4 +1,5 @@
 //! Scores the first test digit of MNIST with the network of a file that the example `train` or `loupe export` wrote.
+#![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, reason = "it shows the scores")]
 use loupe_engine::Context;
 use loupe_model::Predictor;

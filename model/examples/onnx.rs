@@ -5,6 +5,8 @@
 //! python model/tests/onnx/check.py FOLDER
 //! ```
 
+#![forbid(unsafe_code)]
+
 #[path = "../tests/onnx/networks.rs"]
 mod networks;
 

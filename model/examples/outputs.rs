@@ -5,6 +5,8 @@
 //! python model/tests/fixtures/check_weights.py WEIGHTS --network cnn --reference OUTPUTS
 //! ```
 
+#![forbid(unsafe_code)]
+
 use loupe_engine::Context;
 use loupe_model::data::{Split, open_mnist};
 use loupe_model::{Network, Normalization, Plan, nets};

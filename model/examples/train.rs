@@ -4,6 +4,7 @@
 //! cargo run --release -p loupe-model --example train -- digits.safetensors
 //! ```
 
+#![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, reason = "it shows how far it is")]
 
 use loupe_engine::{Context, Threads};

@@ -303,6 +303,11 @@ mod tests {
     use super::*;
     use rayon::ThreadPoolBuilder;
 
+    /// Loops of a test that has time for so many; Miri takes a thousand times as long.
+    fn loops(count: usize) -> usize {
+        if cfg!(miri) { count / 100 } else { count }
+    }
+
     fn team(threads: usize, idle: Idle) -> Team {
         let pool = ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         Team::new(Arc::new(pool), threads - 1, idle)
@@ -322,9 +327,9 @@ mod tests {
     fn every_task_runs_once_in_many_loops() {
         for idle in [Idle::Sleep, Idle::Leave] {
             let team = team(4, idle);
-            for round in 0..2000 {
+            for round in 0..loops(2000) {
                 check(&team, 1 + round % 7, |_| {});
-                if round % 500 == 0 {
+                if round % loops(500) == 0 {
                     // Long enough for the helpers to fall asleep or leave.
                     thread::sleep(3 * AWAKE);
                 }
@@ -355,7 +360,7 @@ mod tests {
         check(&team, 5, |_| check(&team, 4, |_| {}));
         thread::scope(|scope| {
             for _ in 0..3 {
-                scope.spawn(|| (0..500).for_each(|_| check(&team, 3, |_| {})));
+                scope.spawn(|| (0..loops(500)).for_each(|_| check(&team, 3, |_| {})));
             }
         });
         team.pool.install(|| check(&team, 5, |_| {}));

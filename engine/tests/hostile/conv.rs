@@ -30,7 +30,7 @@ fn options() -> impl Strategy<Value = (Conv2dOptions, [usize; 2])> {
 }
 
 /// Tables may be long for sizes that nothing refuses, so there are fewer cases.
-const CASES: u32 = 400;
+const CASES: u32 = 300;
 
 #[test]
 fn convolutions() {
@@ -99,42 +99,55 @@ fn transposed_convolutions() {
 fn layouts() {
     let values = (size(), [fit(), fit()], 0_usize..20);
     survive(1000, values, |_, (size, fits, images)| {
-        let isa = Isa::best();
         let mut x = floats(&[images, size], fits[0]);
         let mut unit = floats(&[16, size], fits[1]);
-        let _ = interleave(isa, size, &x, &mut unit);
-        let _ = deinterleave(isa, size, &unit, &mut x);
         let mut blocks = floats(&[size.checked_next_multiple_of(16).unwrap_or(0), images], fits[1]);
-        let _ = block(isa, size, &x, &mut blocks);
-        let _ = unblock(isa, size, &blocks, &mut x);
+        for isa in Isa::available() {
+            let _ = interleave(isa, size, &x, &mut unit);
+            let _ = deinterleave(isa, size, &unit, &mut x);
+            let _ = block(isa, size, &x, &mut blocks);
+            let _ = unblock(isa, size, &blocks, &mut x);
+        }
     });
+}
+
+/// Each tier, and the one whose packed weights it is given: that of another gives other numbers, no more.
+fn pairs() -> impl Iterator<Item = [Isa; 2]> {
+    Isa::available().flat_map(|isa| Isa::available().map(move |packing| [isa, packing]))
 }
 
 #[test]
 fn interleaved_convolutions() {
     survive(CASES, (options(), [fit(), fit(), fit(), fit()]), |_, ((options, size), fits)| {
-        let isa = Isa::best();
         let Ok(geometry) = Conv2d::new(options, size) else { return };
         let bias = floats(&[options.out_channels], Fit::Right);
         let means = floats(&[options.in_channels], Fit::Right);
         let input = UnitConstants { mean: &means, scale: &means, bias: &means };
         for new in [InterleavedConv2d::new, InterleavedConv2d::of_normalized] {
             let Ok(conv) = new(geometry.clone()) else { continue };
+            let x = floats(&[conv.input_len()], fits[0]);
+            let mut y = floats(&[conv.output_len()], fits[1]);
+            let mut weight = floats(&[geometry.weight_len()], fits[2]);
             for (input, mean) in [(None, None), (Some(input), Some(&means[..]))] {
-                let x = floats(&[conv.input_len()], fits[0]);
-                let mut y = floats(&[conv.output_len()], fits[1]);
-                let mut weight = floats(&[geometry.weight_len()], fits[2]);
-                let mut packed = floats(&[conv.packed_forward_len()], fits[3]);
-                let _ = conv.pack_forward(isa, &weight, Some(&bias), input, &mut packed);
-                let [mut mean_of_y, mut squares] = [bias.clone(), bias.clone()];
-                let then = Then::Measure([&mut mean_of_y, &mut squares]);
-                let _ = conv.forward(isa, &packed, &x, f32::NAN, &mut y, then);
-                let mut packed = floats(&[conv.packed_backward_len()], fits[3]);
-                let _ = conv.pack_backward(isa, &weight, &mut packed);
-                let _ = conv.backward_input(isa, &packed, &y, &mut x.clone());
-                let mut sums = floats(&[conv.sums_len()], fits[3]);
-                let _ = conv.backward_weight(isa, &x, mean, &y, &mut sums);
-                let _ = conv.unpack_weight(&sums, input, &mut weight);
+                for [isa, packing] in pairs() {
+                    let mut packed = floats(&[conv.packed_forward_len()], fits[3]);
+                    let _ = conv.pack_forward(packing, &weight, Some(&bias), input, &mut packed);
+                    let [mut mean_of_y, mut squares] = [bias.clone(), bias.clone()];
+                    let constants = UnitConstants { mean: &bias, scale: &means, bias: &bias };
+                    for then in [
+                        Then::Nothing,
+                        Then::Measure([&mut mean_of_y, &mut squares]),
+                        Then::Normalize(constants),
+                    ] {
+                        let _ = conv.forward(isa, &packed, &x, f32::NAN, &mut y, then);
+                    }
+                    let mut packed = floats(&[conv.packed_backward_len()], fits[3]);
+                    let _ = conv.pack_backward(packing, &weight, &mut packed);
+                    let _ = conv.backward_input(isa, &packed, &y, &mut x.clone());
+                    let mut sums = floats(&[conv.sums_len()], fits[3]);
+                    let _ = conv.backward_weight(isa, &x, mean, &y, &mut sums);
+                    let _ = conv.unpack_weight(&sums, input, &mut weight);
+                }
             }
         }
     });
@@ -143,24 +156,37 @@ fn interleaved_convolutions() {
 #[test]
 fn blocked_convolutions() {
     survive(CASES, (options(), [fit(), fit(), fit(), fit()]), |_, ((options, size), fits)| {
-        let isa = Isa::best();
         let Ok(geometry) = Conv2d::new(options, size) else { return };
+        let bias = floats(&[options.out_channels], Fit::Right);
+        let lanes = options.out_channels.checked_next_multiple_of(16).unwrap_or(0);
+        let lanes = floats(&[lanes], Fit::Right);
         for input in [BlockedInput::Plain, BlockedInput::Blocked] {
             let Ok(conv) = BlockedConv2d::new(geometry.clone(), input) else { continue };
             let x = floats(&[conv.input_len()], fits[0]);
             let mut y = floats(&[conv.output_len()], fits[1]);
             let mut weight = floats(&[geometry.weight_len()], fits[2]);
-            let mut packed = floats(&[conv.packed_forward_len()], fits[3]);
-            let bias = floats(&[options.out_channels], Fit::Right);
-            let _ = conv.pack_forward(isa, &weight, Some(&bias), &mut packed);
-            let _ = conv.forward(isa, &packed, &x, 0.5, &mut y, Then::Nothing);
-            let mut packed = floats(&[conv.packed_backward_len()], fits[3]);
-            let _ = conv.pack_backward(isa, &weight, &mut packed);
-            let mut dx = x.clone();
-            let _ = conv.backward_input(isa, &packed, &y, &mut dx);
-            let mut sums = floats(&[conv.sums_len()], fits[3]);
-            let _ = conv.backward_weight(isa, &x, &y, &mut sums);
-            let _ = conv.unpack_weight(isa, &sums, &mut weight);
+            for [isa, packing] in pairs() {
+                let mut packed = floats(&[conv.packed_forward_len()], fits[3]);
+                let _ = conv.pack_forward(packing, &weight, Some(&bias), &mut packed);
+                let [mut mean, mut squares] = [lanes.clone(), lanes.clone()];
+                let constants = UnitConstants { mean: &lanes, scale: &lanes, bias: &bias };
+                for constants in [constants, UnitConstants { bias: &lanes, ..constants }] {
+                    for then in [
+                        Then::Nothing,
+                        Then::Measure([&mut mean, &mut squares]),
+                        Then::Normalize(constants),
+                    ] {
+                        let _ = conv.forward(isa, &packed, &x, 0.5, &mut y, then);
+                    }
+                }
+                let mut packed = floats(&[conv.packed_backward_len()], fits[3]);
+                let _ = conv.pack_backward(packing, &weight, &mut packed);
+                let mut dx = x.clone();
+                let _ = conv.backward_input(isa, &packed, &y, &mut dx);
+                let mut sums = floats(&[conv.sums_len()], fits[3]);
+                let _ = conv.backward_weight(isa, &x, &y, &mut sums);
+                let _ = conv.unpack_weight(isa, &sums, &mut weight);
+            }
         }
     });
 }

@@ -1,13 +1,16 @@
 //! Sizes, lengths and options that no sane caller passes: every public function answers with a result or a
-//! typed error. It does not panic, abort, hang or take memory that the tensors themselves do not have.
+//! typed error. It does not panic, abort, hang, take memory that the tensors themselves do not have, or touch
+//! memory outside of its slices.
 
 mod conv;
 mod numbers;
 mod rows;
+mod slice;
 mod windows;
 
 use loupe_engine::{Context, Error, Isa, Threads};
 use proptest::prelude::*;
+use slice::{Borders, Slice, digest};
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
@@ -64,8 +67,9 @@ pub(crate) fn fit() -> impl Strategy<Value = Fit> {
 }
 
 /// Floats for a tensor of these sizes; few if they would be many.
-pub(crate) fn floats(sizes: &[usize], fit: Fit) -> Vec<f32> {
-    const MOST: usize = 1 << 16;
+pub(crate) fn floats(sizes: &[usize], fit: Fit) -> Slice {
+    // Miri takes a thousand times as long.
+    const MOST: usize = if cfg!(miri) { 1 << 9 } else { 1 << 16 };
     let len = sizes.iter().try_fold(1_usize, |len, &size| len.checked_mul(size));
     let len = len.filter(|&len| len <= MOST).unwrap_or(3);
     let len = match fit {
@@ -74,7 +78,7 @@ pub(crate) fn floats(sizes: &[usize], fit: Fit) -> Vec<f32> {
         Fit::OneMore => len + 1,
         Fit::Other(len) => len,
     };
-    (0..len).map(|i| (i % 7) as f32 - 3.0).collect()
+    Slice::new((0..len).map(|i| (i % 7) as f32 - 3.0))
 }
 
 /// The case that is running, for the message about one that hangs.
@@ -85,29 +89,39 @@ pub(crate) fn note(case: &dyn std::fmt::Debug) {
     *RUNNING.lock().unwrap_or_else(PoisonError::into_inner) = format!("{case:?}");
 }
 
-/// Runs `test` for random values on a thread of its own, and fails if it does not end.
+/// Runs `test` for random values on a thread of its own, with every tier on one thread and on two, and fails if
+/// it does not end or its slices end up different if there is something else around them.
 #[track_caller]
 pub(crate) fn survive<S: Strategy + Send + 'static>(
     cases: u32,
     values: S,
-    test: impl Fn(&[Context; 2], S::Value) + Send + 'static,
+    test: impl Fn(&[Context], S::Value) + Send + 'static,
 ) where
-    S::Value: Send,
+    S::Value: Clone + Send,
 {
+    let cases = if cfg!(miri) { 6 } else { cases };
     let (done, ended) = mpsc::channel();
     let thread = thread::spawn(move || {
-        let contexts = [Threads::serial(), Threads::new(2).unwrap()]
-            .map(|threads| Context::new(Isa::best(), threads));
+        let mut threads = vec![Threads::serial()];
+        // Nothing that Miri has time for would be shared out.
+        if !cfg!(miri) {
+            threads.push(Threads::new(2).unwrap());
+        }
+        let contexts = Isa::available()
+            .flat_map(|isa| threads.iter().map(move |threads| Context::new(isa, threads.clone())));
+        let contexts: Vec<_> = contexts.collect();
         let config =
             ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
         let result = proptest::test_runner::TestRunner::new(config).run(&values, |value| {
             note(&value);
-            test(&contexts, value);
+            let [plain, bordered] = [Borders::None, Borders::NotANumber]
+                .map(|borders| digest(borders, || test(&contexts, value.clone())));
+            prop_assert_eq!(plain, bordered, "results depend on what is around the slices");
             Ok(())
         });
         let _ = done.send(result.map_err(|error| error.to_string()));
     });
-    match ended.recv_timeout(Duration::from_secs(300)) {
+    match ended.recv_timeout(Duration::from_secs(600)) {
         Ok(result) => result.unwrap(),
         Err(mpsc::RecvTimeoutError::Timeout) => {
             panic!("does not end: {}", RUNNING.lock().unwrap_or_else(PoisonError::into_inner));

@@ -9,7 +9,7 @@ use loupe_engine::optim::*;
 use loupe_engine::{Buffer, Context, Error, with_scratch};
 use proptest::prelude::*;
 
-const CASES: u32 = 2000;
+const CASES: u32 = 1000;
 
 fn double() -> impl Strategy<Value = f64> {
     const VALUES: [f64; 9] =

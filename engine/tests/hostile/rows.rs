@@ -1,7 +1,6 @@
 //! Products, linear layers, softmax and normalisations: operations with sizes beside their slices.
 
 use crate::{fit, float, floats, pair, size, survive};
-use loupe_engine::Isa;
 use loupe_engine::activation::*;
 use loupe_engine::gemm::*;
 use loupe_engine::linear::*;
@@ -10,13 +9,14 @@ use loupe_engine::norm::batch::*;
 use loupe_engine::norm::group::*;
 use loupe_engine::norm::layer::*;
 
-const CASES: u32 = 2000;
+const CASES: u32 = 1000;
 
 #[test]
 fn products() {
     let sizes = [size(), size(), size()];
     let values = (sizes, [pair(), pair()], size(), [fit(), fit(), fit()], [float(), float()]);
-    survive(CASES, values, |contexts, (sizes, strides, row_stride, fits, [alpha, beta])| {
+    // 24 products on each context.
+    survive(CASES / 4, values, |contexts, (sizes, strides, row_stride, fits, [alpha, beta])| {
         let [m, k, n] = sizes;
         let a_data = floats(&[m, k], fits[0]);
         let b_data = floats(&[k, n], fits[1]);
@@ -31,7 +31,7 @@ fn products() {
                 (rows(&a_data, [k, m]).map(Matrix::transposed), rows(&b_data, [k, n])),
             ] {
                 let (Some(a), Some(b)) = (a, b) else { continue };
-                for backend in [Backend::Auto, Backend::MatrixMultiply] {
+                for backend in [Backend::Auto, Backend::Loupe, Backend::MatrixMultiply] {
                     let options = GemmOptions { alpha, beta, backend };
                     if let Ok(c) = MatrixMut::row_major(&mut c_data, [m, n]) {
                         let _ = gemm(cx, a, b, c, options);
@@ -131,8 +131,9 @@ fn units_of_batch_norms() {
     let sizes = ([size(), size()], [size(), size(), size(), size()]);
     survive(CASES, (sizes, float(), [fit(), fit()]), |contexts, (sizes, eps, fits)| {
         let ([channels, spatial], [units, last, stride, count]) = sizes;
-        let isa = Isa::best();
-        for layout in [UnitLayout::Rows, UnitLayout::Blocks] {
+        let layouts = [UnitLayout::Rows, UnitLayout::Blocks];
+        for (cx, layout) in contexts.iter().flat_map(|cx| layouts.map(|layout| (cx, layout))) {
+            let isa = cx.isa();
             let norm = UnitNorm { layout, channels, spatial };
             let x = floats(&[channels, spatial], fits[0]);
             let mut y = x.clone();
@@ -145,7 +146,7 @@ fn units_of_batch_norms() {
                 for units in [units, 1] {
                     let outputs = [&mut a[..], &mut b[..]];
                     let _ = norm.merge_moments(isa, [units, last], [&c, &d], stride, outputs);
-                    let _ = sum_units(&contexts[0], units, &c, stride, &mut b);
+                    let _ = sum_units(cx, units, &c, stride, &mut b);
                 }
             }
             let constants = UnitConstants { mean: &c, scale: &c, bias: &c };

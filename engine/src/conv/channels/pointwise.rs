@@ -133,16 +133,18 @@ impl Kernel for Part<'_> {
                     let count = if panel < 3 { depth.len() } else { 0 };
                     let lines =
                         Lines { start: b.as_ptr().wrapping_add(ahead), step: pixels, count };
+                    // All rows end within the output, as the parts that were filled did. An address of
+                    // the first row's part would be good for that part alone.
                     let target = Target {
-                        start: row(rows.start, start..end).as_mut_ptr(),
+                        start: out.address(first + rows.start * pixels + start),
                         bias: &[],
                         row_stride: pixels,
                         columns: end - start,
                         lines,
                     };
                     let a = weights.panel(block, panel);
-                    // SAFETY: these columns of the panel's rows are the task's, and lie within the output,
-                    // as the parts that were filled did.
+                    // SAFETY: these columns of the panel's rows are the task's, no part of them is
+                    // in use, and they lie within the output.
                     unsafe { tile::<S, true>(simd, rows.len(), &[(walk, a, b)], target) };
                 }
                 if product.negative_slope != 1.0 {

@@ -118,9 +118,9 @@ unsafe fn sized<S: Simd, const PACKED: bool, const R: usize, const V: usize>(
         for block in 0..walk.blocks {
             for (run, pixel) in walk.pixels.iter().enumerate() {
                 let at = |s: &Steps| block * s.blocks + run * s.runs + pixel * s.pixel;
-                // SAFETY: these are elements of the walk, which `tile` has checked.
-                let (mut a, mut b) =
-                    unsafe { (a.as_ptr().add(at(&walk.a)), b.as_ptr().add(at(&walk.b))) };
+                // Elements of the walk, if it has products.
+                let mut a = a.as_ptr().wrapping_add(at(&walk.a));
+                let mut b = b.as_ptr().wrapping_add(at(&walk.b));
                 // Asking goes on until the run's end. Strided rows leave no registers for it.
                 let (mut line, to_next) = if count > 0 { (line_at, lines.step) } else { (b, 0) };
                 count = count.saturating_sub(walk.len);
@@ -131,7 +131,8 @@ unsafe fn sized<S: Simd, const PACKED: bool, const R: usize, const V: usize>(
                         line = line.wrapping_add(to_next);
                     }
                     let mut vectors = [simd.zero(); V];
-                    // SAFETY: as above; V vectors from `b` on and R rows of `a` are within reach.
+                    // SAFETY: V vectors from `b` on and R rows of `a` lie within the slices, as `tile`
+                    // has checked for the walk's last element.
                     unsafe {
                         for v in 0..V {
                             vectors[v] = simd.load(b.add(v * LANES));
@@ -154,7 +155,8 @@ unsafe fn sized<S: Simd, const PACKED: bool, const R: usize, const V: usize>(
     for r in 0..R {
         for v in 0..V {
             let count = target.columns.saturating_sub(v * LANES).min(LANES);
-            // SAFETY: the caller promises these rows and columns of C.
+            // SAFETY: the caller promises these rows and columns of C; `tile` has checked that a bias has
+            // whole vectors.
             unsafe {
                 let c = target.start.add(r * target.row_stride + v * LANES);
                 let bias = target.bias.get(v * LANES..).unwrap_or_default();
