@@ -1,5 +1,7 @@
 //! Writes the seeds that are files of loupe's own, after their form has changed: `write_seeds fuzz/corpus`.
 
+#![forbid(unsafe_code)]
+
 use loupe_fuzz_targets::{checkpoint, weights};
 use loupe_model::Network;
 use std::error::Error;
