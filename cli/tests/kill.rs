@@ -34,7 +34,7 @@ impl Random {
 fn a_training_that_is_killed_is_the_training_that_was_not() {
     let sandbox = Sandbox::new();
     let began = Instant::now();
-    sandbox.loupe(&format!("train {OPTIONS} --epochs 8 --out timed")).succeeds();
+    sandbox.loupe(&format!("train {OPTIONS} --epochs 4 --out timed")).succeeds();
     let life = began.elapsed();
 
     let mut random = Random(17);
@@ -51,7 +51,7 @@ fn a_training_that_is_killed_is_the_training_that_was_not() {
             assert!(sandbox.list("run").len() <= 2, "{:?}", sandbox.list("run"));
             fs::remove_dir_all(sandbox.path("run")).unwrap();
         }
-        let epochs = before.map_or(0, |[epochs, _]: [u64; 2]| epochs) + 8;
+        let epochs = before.map_or(0, |[epochs, _]: [u64; 2]| epochs) + 4;
         let arguments = match begun {
             true => format!("train --resume run --epochs {epochs}"),
             false => format!("train {OPTIONS} --epochs {epochs} --out run"),

@@ -109,7 +109,8 @@ mod tests {
 
     #[test]
     fn a_file_says_of_which_network_it_is() {
-        let names: Vec<String> = ["\"a\"", "ü\\", "c"].map(String::from).to_vec();
+        let mut names: Vec<String> = ["\"a\"", "ü\\", "c"].map(String::from).to_vec();
+        names.extend((3..10).map(|class: usize| class.to_string()));
         for (spec, classes) in [(mnist_cnn(), None), (mnist_mlp(), Some(&names[..]))] {
             let network = Network::new(spec, 3).unwrap();
             let bytes = network.described_weights(classes);

@@ -22,7 +22,7 @@ struct Kind {
     read: fn(&Path) -> Result<(), String>,
 }
 
-/// What the bytes are, the bytes, and the error.
+/// What the bytes are, the bytes, and the error; `…` at its end stands for a list that grows.
 type Row = (&'static str, Vec<u8>, &'static str);
 
 impl Kind {
@@ -44,7 +44,11 @@ impl Kind {
         for (what, bytes, expected) in rows {
             let (result, memory) = self.read(bytes);
             let error = result.err().unwrap_or_else(|| "no error".to_owned());
-            if error != *expected {
+            let fits = match expected.strip_suffix('…') {
+                Some(beginning) => error.starts_with(beginning),
+                None => error == *expected,
+            };
+            if !fits {
                 failures += &format!("{what}\n  expected {expected:?}\n  found    {error:?}\n");
             }
             if memory > bytes.len() + MEMORY {
