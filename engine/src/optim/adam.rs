@@ -185,20 +185,16 @@ impl Kernel for Adam<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let Adam { factors: f, gradient, start, state } = self;
-        let step = #[inline(always)]
-        |g, [parameter, m, v]: [S::Vector; 3]| {
-            let m = simd.mul_add(simd.sub(g, m), simd.splat(f.gradient_share), m);
-            let square = simd.mul(simd.mul(simd.splat(f.square_share), g), g);
-            let v = simd.mul_add(simd.splat(f.kept), v, square);
-            let (m, v) = (flush(simd, m), flush(simd, v));
-            let root = simd.sqrt(v);
-            let denominator = simd.mul_add(root, simd.splat(f.root_factor), simd.splat(f.eps));
-            let direction = simd.div(m, denominator);
-            [simd.mul_add(direction, simd.splat(f.negative_rate), parameter), m, v]
-        };
         if gradient.scale() == 1.0 && f.decay == 0.0 && f.kept_parameter == 1.0 {
             // The same bits as below, by fewer operations.
-            return update_by(simd, gradient, start, state, step);
+            return update_by(
+                simd,
+                gradient,
+                start,
+                state,
+                #[inline(always)]
+                |g, state| step(simd, &f, g, state),
+            );
         }
         let scale = simd.splat(gradient.scale());
         update_by(
@@ -209,8 +205,26 @@ impl Kernel for Adam<'_> {
             #[inline(always)]
             |g, [parameter, m, v]| {
                 let g = decayed(simd, simd.mul(g, scale), f.decay, parameter);
-                step(g, [simd.mul(parameter, simd.splat(f.kept_parameter)), m, v])
+                step(simd, &f, g, [simd.mul(parameter, simd.splat(f.kept_parameter)), m, v])
             },
         );
     }
+}
+
+/// θ, m and v behind a step by the gradient g.
+#[inline(always)]
+fn step<S: Simd>(
+    simd: S,
+    f: &AdamFactors,
+    g: S::Vector,
+    [parameter, m, v]: [S::Vector; 3],
+) -> [S::Vector; 3] {
+    let m = simd.mul_add(simd.sub(g, m), simd.splat(f.gradient_share), m);
+    let square = simd.mul(simd.mul(simd.splat(f.square_share), g), g);
+    let v = simd.mul_add(simd.splat(f.kept), v, square);
+    let (m, v) = (flush(simd, m), flush(simd, v));
+    let root = simd.sqrt(v);
+    let denominator = simd.mul_add(root, simd.splat(f.root_factor), simd.splat(f.eps));
+    let direction = simd.div(m, denominator);
+    [simd.mul_add(direction, simd.splat(f.negative_rate), parameter), m, v]
 }
