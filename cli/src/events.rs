@@ -52,9 +52,13 @@ impl EventWriter {
     /// Those of the system, also if the file is there already.
     pub(crate) fn create(path: &Path) -> io::Result<EventWriter> {
         let mut writer = EventWriter { file: BufWriter::new(File::create_new(path)?) };
-        writer.record(&event(0, 3, VERSION))?;
-        writer.flush()?;
+        writer.begin()?;
         Ok(writer)
+    }
+
+    fn begin(&mut self) -> io::Result<()> {
+        self.record(&event(0, 3, VERSION))?;
+        self.flush()
     }
 
     /// A file that is there, to be continued after `step`: later steps, and what a crash has left
@@ -65,9 +69,16 @@ impl EventWriter {
     pub(crate) fn appending(path: &Path, step: u64) -> io::Result<EventWriter> {
         let mut file = OpenOptions::new().read(true).write(true).open(path)?;
         let end = end_of(BufReader::new(&mut file), step)?;
+        if end == 0 && !is_beginning(&mut file)? {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "not a TensorBoard event file"));
+        }
         file.set_len(end)?;
         io::Seek::seek(&mut file, io::SeekFrom::Start(end))?;
-        Ok(EventWriter { file: BufWriter::new(file) })
+        let mut writer = EventWriter { file: BufWriter::new(file) };
+        if end == 0 {
+            writer.begin()?;
+        }
+        Ok(writer)
     }
 
     /// A number at a step. Tags with the same part before a `/` are shown together.
@@ -147,10 +158,17 @@ fn end_of(mut file: impl Read, step: u64) -> io::Result<u64> {
         }
         end += data.len() as u64 + 16;
     }
-    match end {
-        0 => Err(io::Error::new(io::ErrorKind::InvalidData, "not a TensorBoard event file")),
-        end => Ok(end),
-    }
+    Ok(end)
+}
+
+/// Whether a file without a whole record is what a process that was ended has written of the first one.
+fn is_beginning(file: &mut File) -> io::Result<bool> {
+    io::Seek::rewind(file)?;
+    let length = (event(0, 3, VERSION).len() as u64).to_le_bytes();
+    let head = [&length[..], &checksum(&length)].concat();
+    let mut bytes = Vec::new();
+    file.take(head.len() as u64).read_to_end(&mut bytes)?;
+    Ok(head.starts_with(&bytes))
 }
 
 /// The data of a record; none if it is not whole.
@@ -280,12 +298,15 @@ mod tests {
             (&whole[..], 128, &[0, 1, 127, 128, 5]),
             (&whole[..whole.len() - 1], u64::MAX, &[0, 1, 127, 128, 70_000, 5]),
             (&whole[..45], 9, &[0, 5]),
+            (&whole[..39], 9, &[0, 5]),
+            (&whole[..11], 9, &[0, 5]),
+            (b"", 9, &[0, 5]),
         ] {
             std::fs::write(&path, bytes).unwrap();
             EventWriter::appending(&path, after).unwrap().scalar(5, "loss", 1.0).unwrap();
             assert_eq!(steps(&path), expected);
         }
-        for bytes in [&b""[..], b"something else altogether", &[0xff; 64]] {
+        for bytes in [&b"something else altogether"[..], &[0xff; 64], &[24]] {
             std::fs::write(&path, bytes).unwrap();
             let error = EventWriter::appending(&path, 1).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::InvalidData);

@@ -44,15 +44,8 @@ pub(crate) struct RunLog {
 }
 
 impl RunLog {
-    /// The log of a new run in this folder.
-    pub(crate) fn create(folder: &Path) -> Result<RunLog> {
-        let [metrics, steps, lines] =
-            [METRICS_HEAD, STEPS_HEAD, ""].map(|head| Kept { head, lines: Vec::new() });
-        RunLog::with(folder, [metrics, steps, lines], None, 0)
-    }
-
-    /// The log of a run that goes on after `taken` steps.
-    pub(crate) fn resume(folder: &Path, taken: usize) -> Result<RunLog> {
+    /// The log of a run that begins, or goes on after `taken` steps.
+    pub(crate) fn open(folder: &Path, taken: usize) -> Result<RunLog> {
         let kept = [
             Kept::of(&folder.join(METRICS), METRICS_HEAD, taken)?,
             Kept::of(&folder.join(STEPS), STEPS_HEAD, taken)?,
@@ -269,7 +262,7 @@ mod tests {
         )
         .unwrap();
         fs::write(folder.path().join(LINES), "{\"step\":20}\n{\"step\":21}\n{\"st").unwrap();
-        let log = RunLog::resume(folder.path(), 20).unwrap();
+        let log = RunLog::open(folder.path(), 20).unwrap();
         assert_eq!(log.seconds_before, 0.75);
         assert_eq!(log.epoch_seconds(2), Some(0.25));
         assert_eq!((log.epoch_seconds(0), log.epoch_seconds(3)), (None, None));
@@ -286,6 +279,6 @@ mod tests {
         fs::write(folder.path().join(METRICS), metrics).unwrap();
         let lines = "{\"step\":15,\"seconds\":7.25}\n{\"step\":16,\"seconds\":8}\n";
         fs::write(folder.path().join(LINES), lines).unwrap();
-        assert_eq!(RunLog::resume(folder.path(), 15).unwrap().seconds_before, 7.25);
+        assert_eq!(RunLog::open(folder.path(), 15).unwrap().seconds_before, 7.25);
     }
 }

@@ -14,9 +14,9 @@ use crate::recipe::{Changes, Recipe};
 use crate::{events, log};
 use anyhow::{Context, Result, bail};
 use loupe_model::data::{Dataset, read_class_names};
-use loupe_model::{Normalization, write_atomically};
+use loupe_model::{Normalization, create_atomically, remove_leftovers, write_atomically};
 use std::fs::{self, File, TryLockError};
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 const WEIGHTS: &str = "weights.safetensors";
@@ -37,7 +37,8 @@ pub(crate) const REPORT: &str = "report.html";
 #[derive(Debug)]
 pub(crate) struct RunFolder {
     path: PathBuf,
-    /// Whether [`RunFolder::create`] has made the folder.
+    /// Whether the run is new, and whether [`RunFolder::create`] has made the folder.
+    new: bool,
     made: bool,
     /// The folder, locked for the training that writes to it.
     _lock: Option<File>,
@@ -52,11 +53,11 @@ impl RunFolder {
                 let made = !out.exists();
                 fs::create_dir_all(out)
                     .with_context(|| format!("{}: cannot make the folder", out.display()))?;
-                RunFolder { path: out.to_owned(), made, _lock: locked(out)? }
+                RunFolder { path: out.to_owned(), new: true, made, _lock: locked(out)? }
             }
             None => {
                 let path = first_free(&model.name)?;
-                RunFolder { _lock: locked(&path)?, path, made: true }
+                RunFolder { _lock: locked(&path)?, path, new: true, made: true }
             }
         };
         let shown = folder.path.display();
@@ -73,17 +74,16 @@ impl RunFolder {
             );
         }
         // Made only if it is new: it marks the folder as taken.
-        let mut file = match File::create_new(&network) {
+        match create_atomically(&network, model.to_toml()?.as_bytes()) {
+            Ok(()) => Ok(folder),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                 bail!("{shown}: the folder holds a run already; name another with --out")
             }
-            result => result.with_context(|| format!("{}: cannot write", network.display()))?,
-        };
-        if let Err(error) = file.write_all(model.to_toml()?.as_bytes()) {
-            folder.discard();
-            return Err(error).with_context(|| format!("{}: cannot write", network.display()));
+            Err(error) => {
+                folder.discard();
+                Err(error).with_context(|| format!("{}: cannot write", network.display()))
+            }
         }
-        Ok(folder)
     }
 
     /// Keeps the names of the classes, unless they are plain numbers.
@@ -114,7 +114,7 @@ impl RunFolder {
 
     /// An existing folder.
     pub(crate) fn open(path: &Path) -> RunFolder {
-        RunFolder { path: path.to_owned(), made: false, _lock: None }
+        RunFolder { path: path.to_owned(), new: false, made: false, _lock: None }
     }
 
     /// An existing folder to which a training is to write.
@@ -125,6 +125,9 @@ impl RunFolder {
     /// Takes back what a new training has written, for one that has failed before its first checkpoint. What cannot
     /// be removed stays.
     pub(crate) fn discard(&self) {
+        if !self.new {
+            return;
+        }
         for name in written() {
             let _ = fs::remove_file(self.path.join(name));
         }
@@ -134,6 +137,13 @@ impl RunFolder {
         if self.made {
             let _ = fs::remove_dir(&self.path);
         }
+    }
+
+    /// Whether a training was begun here, and ended before it had saved anything.
+    pub(crate) fn has_learnt_nothing(&self) -> bool {
+        let begun = [self.network(), self.config()].iter().all(|path| path.exists());
+        let learnt = [self.checkpoint(), self.weights(), self.best_weights()];
+        begun && !learnt.iter().any(|path| path.exists())
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -197,12 +207,15 @@ fn written() -> impl Iterator<Item = String> {
     files.chain(pictures.flat_map(|name| [format!("{name}.svg"), format!("{name}.png")]))
 }
 
-/// The folder, locked until it is dropped; an error if another training has locked it. None where folders cannot be
-/// opened or locked.
+/// The folder, locked until it is dropped, without what a training that was killed has left half-written; an error
+/// if another training has locked it. None where folders cannot be opened or locked.
 fn locked(path: &Path) -> Result<Option<File>> {
     let Ok(folder) = File::open(path) else { return Ok(None) };
     match folder.try_lock() {
-        Ok(()) => Ok(Some(folder)),
+        Ok(()) => {
+            remove_leftovers(path);
+            Ok(Some(folder))
+        }
         Err(TryLockError::WouldBlock) => {
             bail!("{}: another training is at work in this folder", path.display())
         }

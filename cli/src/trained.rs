@@ -64,35 +64,16 @@ impl Trained {
 /// The network with the weights of a file with which something can be computed: finite ones, and variances of at
 /// least 0.
 pub(crate) fn read_weights(spec: NetworkSpec, path: &Path) -> Result<Network> {
-    let shown = path.display();
-    let bytes = read(path)?;
-    let network = Network::from_weights(spec, &bytes).with_context(|| shown.to_string())?;
-    for (info, values) in network.tensors().chain(network.statistics()) {
-        let name = &info.name;
-        if let Some(value) = values.iter().find(|value| !value.is_finite()) {
-            bail!("{shown}: {name} holds {value}; expected finite numbers");
-        }
-        if name.ends_with(".running_var")
-            && let Some(value) = values.iter().find(|value| **value < 0.0)
-        {
-            bail!("{shown}: {name} holds {value}; expected variances of at least 0");
-        }
-    }
+    let network = Network::from_file(spec, path)?;
+    network.check_values().with_context(|| path.display().to_string())?;
     Ok(network)
-}
-
-fn read(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).with_context(|| format!("{}: cannot read the weights", path.display()))
 }
 
 /// The network that a weights file says it is of, and the names of its classes.
 /// `advice` is for the user of one that does not.
 fn described(path: &Path, advice: &str) -> Result<(Model, Option<Vec<String>>)> {
     let shown = path.display();
-    let bytes = read(path)?;
-    let Some(Description { network: spec, classes }) =
-        Description::of(&bytes).with_context(|| shown.to_string())?
-    else {
+    let Some(Description { network: spec, classes }) = Description::read(path)? else {
         bail!("{shown}: the weights file does not say of which network it is; {advice}");
     };
     spec.shapes().with_context(|| shown.to_string())?;

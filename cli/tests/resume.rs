@@ -4,23 +4,8 @@ mod support;
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
-use support::{Sandbox, assert_log_equal};
-
-const FILES: [&str; 4] =
-    ["weights.safetensors", "best.safetensors", "checkpoint.safetensors", "config.toml"];
-
-/// Asserts that both runs have come to the same, byte by byte.
-#[track_caller]
-fn assert_same_runs(sandbox: &Sandbox, a: &str, b: &str) {
-    for file in FILES {
-        let [a, b] = [a, b].map(|run| format!("{run}/{file}"));
-        assert_eq!(sandbox.has(&a), sandbox.has(&b), "{file}");
-        if sandbox.has(&a) {
-            assert!(sandbox.read(&a) == sandbox.read(&b), "{file}");
-        }
-    }
-    assert_log_equal(sandbox, a, b);
-}
+use support::Sandbox;
+use support::runs::assert_same_runs;
 
 /// Options of trainings in which everything is at work that has a state.
 const OPTIONS: [&str; 3] = [
@@ -170,6 +155,21 @@ fn results_that_were_not_written_are_made_up_for() {
 }
 
 #[test]
+fn a_report_of_fewer_steps_is_written_anew() {
+    let sandbox = Sandbox::new();
+    sandbox.loupe("train --epochs 1 --out run").succeeds();
+    let before = sandbox.read("run/report.html");
+    sandbox.loupe("train --resume run --epochs 2").succeeds();
+    // As if the training had been killed before it wrote its report.
+    sandbox.write("run/report.html", &before);
+    sandbox.loupe("train --resume run").succeeds();
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    let after = sandbox.read("run/report.html");
+    assert!(text(&before).contains(": epoch 1</p>") && text(&after).contains(": epoch 2</p>"));
+    sandbox.loupe("train --resume run").fails(1, &["the training is over after epoch 2"]);
+}
+
+#[test]
 fn what_makes_another_training_is_said() {
     let sandbox = Sandbox::new();
     let warning = "\nthe learning rates go by the number of epochs: so far they were those of 2 epochs, from here \
@@ -218,28 +218,6 @@ fn a_hang_up_that_is_ignored_stays_ignored() {
     }
     child.kill().unwrap();
     child.wait().unwrap();
-}
-
-#[cfg(unix)]
-#[test]
-fn a_full_disk_leaves_the_last_checkpoint() {
-    let sandbox = Sandbox::new();
-    // Files of at most 20 KiB, or 40 where the shell counts in KiB: the weights fit, a checkpoint does not.
-    let full = "trap '' XFSZ; ulimit -f 40; exec \"$0\" \"$@\"";
-    let parts = ["loupe: ", "checkpoint.safetensors: cannot write: "];
-    sandbox.loupe("train --epochs 1 --out new").through_shell(full).fails(1, &parts);
-    assert!(!sandbox.has("new"), "nothing is left of a run without a checkpoint");
-
-    sandbox.loupe("train --epochs 1 --out run").succeeds();
-    let before = sandbox.read("run/checkpoint.safetensors");
-    let files = sandbox.list("run");
-    let parts = ["cannot write: ", "run keeps the checkpoint and the weights that were saved last"];
-    sandbox.loupe("train --resume run --epochs 3").through_shell(full).fails(1, &parts);
-    assert!(sandbox.read("run/checkpoint.safetensors") == before);
-    assert_eq!(sandbox.list("run"), files, "no temporary file remains");
-    sandbox.loupe("train --resume run --epochs 3").succeeds();
-    sandbox.loupe("train --epochs 3 --out whole").succeeds();
-    assert_same_runs(&sandbox, "whole", "run");
 }
 
 #[test]

@@ -5,9 +5,11 @@
 
 use crate::network::Network;
 use crate::spec::NetworkSpec;
+use crate::tensors_file::TensorsFile;
 use crate::weights::WeightsError;
-use safetensors::tensor::SafeTensors;
+use safetensors::tensor::{Metadata, SafeTensors};
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 
 /// The entry's name.
 pub(crate) const ENTRY: &str = "loupe";
@@ -38,10 +40,38 @@ impl Description {
     /// entry is no description.
     pub fn of(bytes: &[u8]) -> Result<Option<Description>, WeightsError> {
         let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(WeightsError::Format)?;
+        Description::within(&metadata)
+    }
+
+    /// The description in the file `path`, of which only the header is read.
+    ///
+    /// # Errors
+    /// [`WeightsError::Read`], or as [`Description::of`], with the name of the file.
+    pub fn read(path: &Path) -> Result<Option<Description>, WeightsError> {
+        let file = TensorsFile::open(path).map_err(|reason| WeightsError::reading(path, reason))?;
+        Description::of_file(&file).map_err(|problem| problem.in_file(path))
+    }
+
+    pub(crate) fn of_file(file: &TensorsFile) -> Result<Option<Description>, WeightsError> {
+        match file.metadata() {
+            Some(metadata) => Description::within(metadata),
+            None => Description::of(file.header()),
+        }
+    }
+
+    fn within(metadata: &Metadata) -> Result<Option<Description>, WeightsError> {
         let entry = metadata.metadata().as_ref().and_then(|entries| entries.get(ENTRY));
         let Some(text) = entry else { return Ok(None) };
         let parsed: Result<Description, _> = serde_json::from_str(text);
-        parsed.map(Some).map_err(|reason| WeightsError::Description { reason: reason.to_string() })
+        let description =
+            parsed.map_err(|reason| WeightsError::Description { reason: reason.to_string() })?;
+        if let (Some(names), Ok(outputs)) = (&description.classes, description.network.output_len())
+            && names.len() != outputs
+        {
+            let reason = format!("it gives {outputs} outputs, but has {} classes", names.len());
+            return Err(WeightsError::Description { reason });
+        }
+        Ok(Some(description))
     }
 }
 

@@ -5,6 +5,7 @@ use crate::onnx::OnnxError;
 use crate::spec::SpecError;
 use crate::training::CheckpointError;
 use crate::weights::WeightsError;
+use std::path::Path;
 
 /// Any error of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +73,14 @@ pub enum Error {
 }
 
 impl Error {
+    /// The same, with the name of the file if it is an error of weights.
+    pub(crate) fn in_file(self, path: &Path) -> Error {
+        match self {
+            Error::Weights(problem) => problem.in_file(path).into(),
+            other => other,
+        }
+    }
+
     /// The same, with the name of the layer where it was found.
     pub(crate) fn of_layer(self, layer: String) -> Error {
         Error::Layer { layer, error: Box::new(self) }

@@ -164,6 +164,7 @@ mod predictor;
 mod random;
 mod spec;
 mod summary;
+mod tensors_file;
 pub mod trace;
 mod trainer;
 mod training;
@@ -175,7 +176,7 @@ pub use evaluate::{
     Averages, Classification, ConfusionMatrix, Mistake, Score, classify, evaluate, probabilities,
 };
 pub use explain::{ExplainOptions, Explanation, Operation, explain};
-pub use files::write_atomically;
+pub use files::{create_atomically, remove_leftovers, write_atomically};
 pub use layers::Layer;
 pub use loss::{Loss, LossOptions};
 pub use loupe_engine::loss::Reduction;
@@ -194,6 +195,7 @@ pub use plan::{Plan, PlanMemory};
 pub use predictor::Predictor;
 pub use spec::{FlatLayer, NetworkSpec, SpecError};
 pub use summary::{LayerSummary, Summary};
+pub use tensors_file::read_safetensors;
 pub use trainer::Trainer;
 pub use training::{
     Augmentation, CheckpointError, Diagnosis, End, EpochRecord, History, Schedule, Scored, Step,

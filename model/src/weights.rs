@@ -8,8 +8,9 @@ use crate::files::write_atomically;
 use crate::network::Network;
 use crate::parameters::NetworkLayout;
 use crate::spec::NetworkSpec;
+use crate::tensors_file::{self, TensorsFile};
 use safetensors::View;
-use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView, serialize};
+use safetensors::tensor::{Dtype, SafeTensorError, TensorView, serialize};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io;
@@ -35,9 +36,23 @@ pub enum WeightsError {
         /// The system's reason.
         reason: io::Error,
     },
+    /// The file holds far more than the network, and was not read.
+    #[error("the tensors of the file take {found} bytes, those of the network {expected}")]
+    Size {
+        /// Bytes of the network's parameters and statistics.
+        expected: u64,
+        /// Bytes of the file's tensors.
+        found: u64,
+    },
     /// The bytes are no safetensors file.
     #[error("not a safetensors file: {0}")]
     Format(SafeTensorError),
+    /// Two tensors have the same name.
+    #[error("two tensors are called {name}")]
+    Duplicate {
+        /// The name.
+        name: String,
+    },
     /// The file's description of its network is none.
     #[error("cannot read the network that the file describes: {reason}")]
     Description {
@@ -83,6 +98,16 @@ pub enum WeightsError {
         /// The type in the file.
         found: String,
     },
+    /// A value with which nothing can be computed.
+    #[error("{name} holds {found}; expected {expected}")]
+    Value {
+        /// The tensor.
+        name: String,
+        /// What is possible.
+        expected: &'static str,
+        /// The first value that is not.
+        found: f32,
+    },
     /// A problem in a file.
     #[error("{path}: {problem}")]
     File {
@@ -91,6 +116,19 @@ pub enum WeightsError {
         /// What is wrong with it.
         problem: Box<WeightsError>,
     },
+}
+
+/// So many bytes more than a network has are read of a file, to say which tensors do not belong to it.
+const FOREIGN: u64 = 64 << 20;
+
+impl WeightsError {
+    pub(crate) fn reading(path: &Path, reason: io::Error) -> WeightsError {
+        WeightsError::Read { path: path.to_owned(), reason }
+    }
+
+    pub(crate) fn in_file(self, path: &Path) -> WeightsError {
+        WeightsError::File { path: path.to_owned(), problem: Box::new(self) }
+    }
 }
 
 impl Network {
@@ -121,7 +159,7 @@ impl Network {
     /// [`Error::Weights`] that names the tensor; [`Error::Spec`] as [`NetworkSpec::shapes`].
     pub fn from_weights(spec: NetworkSpec, bytes: &[u8]) -> Result<Network, Error> {
         let NetworkLayout { parameters, statistics, .. } = NetworkLayout::new(&spec.flatten()?);
-        let file = SafeTensors::deserialize(bytes).map_err(WeightsError::Format)?;
+        let file = tensors_file::parse(bytes)?;
         let tensors: Tensors<'_> = file.tensors().into_iter().collect();
         for info in parameters.tensors.iter().chain(&statistics.tensors) {
             find(&tensors, &info.name, Dtype::F32, &info.shape)?;
@@ -131,13 +169,32 @@ impl Network {
         Ok(network)
     }
 
+    /// The network `spec` with the weights of the file `path`; see [`Network::from_weights`].
+    ///
+    /// # Errors
+    /// As there, with the name of the file; [`WeightsError::Read`].
+    pub fn from_file(spec: NetworkSpec, path: &Path) -> Result<Network, Error> {
+        let file = TensorsFile::open(path).map_err(|reason| WeightsError::reading(path, reason))?;
+        Network::from_tensors_file(spec, path, file)
+    }
+
+    /// The same, of a file whose header has been read.
+    pub(crate) fn from_tensors_file(
+        spec: NetworkSpec,
+        path: &Path,
+        file: TensorsFile,
+    ) -> Result<Network, Error> {
+        let bytes = read_for(&NetworkLayout::new(&spec.flatten()?), path, file)?;
+        Network::from_weights(spec, &bytes).map_err(|error| error.in_file(path))
+    }
+
     /// Takes over the weights of a safetensors file's `bytes`. It must hold this network's tensors and
     /// no others; without `num_batches_tracked` the count is 0.
     ///
     /// # Errors
     /// A [`WeightsError`] that names the tensor; the network is then unchanged.
     pub fn load_weights(&mut self, bytes: &[u8]) -> Result<(), WeightsError> {
-        let file = SafeTensors::deserialize(bytes).map_err(WeightsError::Format)?;
+        let file = tensors_file::parse(bytes)?;
         let mut tensors: Tensors<'_> = file.tensors().into_iter().collect();
         let loaded = self.loaded("", &mut tensors)?;
         none_left(&tensors)?;
@@ -181,17 +238,35 @@ impl Network {
             .map_err(|reason| WeightsError::Write { path: path.to_owned(), reason })
     }
 
-    /// Takes over the weights of the file `path`; see [`Network::load_weights`].
+    /// Takes over the weights of the file `path`; see [`Network::load_weights`]. Of a file that holds far more than
+    /// the network the header alone is read.
     ///
     /// # Errors
     /// A [`WeightsError`] that names the file and the tensor; the network is then unchanged.
     pub fn read_weights(&mut self, path: &Path) -> Result<(), WeightsError> {
-        let bytes = std::fs::read(path)
-            .map_err(|reason| WeightsError::Read { path: path.to_owned(), reason })?;
-        self.load_weights(&bytes).map_err(|problem| WeightsError::File {
-            path: path.to_owned(),
-            problem: Box::new(problem),
-        })
+        let file = TensorsFile::open(path).map_err(|reason| WeightsError::reading(path, reason))?;
+        let bytes = read_for(&self.layout, path, file)?;
+        self.load_weights(&bytes).map_err(|problem| problem.in_file(path))
+    }
+
+    /// An error if nothing can be computed with the values: they must be finite, and variances at least 0.
+    ///
+    /// # Errors
+    /// [`WeightsError::Value`].
+    pub fn check_values(&self) -> Result<(), WeightsError> {
+        for (info, values) in self.tensors().chain(self.statistics()) {
+            let fault = |expected, found: Option<&f32>| match found {
+                Some(&found) => {
+                    Err(WeightsError::Value { name: info.name.clone(), expected, found })
+                }
+                None => Ok(()),
+            };
+            fault("finite numbers", values.iter().find(|value| !value.is_finite()))?;
+            if info.name.ends_with(".running_var") {
+                fault("variances of at least 0", values.iter().find(|value| **value < 0.0))?;
+            }
+        }
+        Ok(())
     }
 
     /// `<layer>.num_batches_tracked` of each batch normalisation.
@@ -199,6 +274,21 @@ impl Network {
         let norms = self.layers().iter().filter(|layer| layer.layer.batch_norm().is_some());
         norms.map(|layer| format!("{}.num_batches_tracked", layer.path))
     }
+}
+
+/// The bytes of a file for a network of this layout.
+fn read_for(
+    layout: &NetworkLayout,
+    path: &Path,
+    file: TensorsFile,
+) -> Result<Vec<u8>, WeightsError> {
+    let infos = layout.parameters.tensors.iter().chain(&layout.statistics.tensors);
+    let expected = 4 * infos.map(|info| info.range.len() as u64).sum::<u64>();
+    let found = file.metadata().map_or(0, |metadata| metadata.data_len() as u64);
+    if found > expected.saturating_add(FOREIGN) {
+        return Err(WeightsError::Size { expected, found }.in_file(path));
+    }
+    file.read().map_err(|reason| WeightsError::reading(path, reason))
 }
 
 /// The tensors of a file by name.

@@ -1,43 +1,15 @@
 //! A step allocates nothing once its plan stands.
 
+#[path = "support/allocator.rs"]
+#[allow(dead_code, reason = "each test program uses a part of it")]
+mod allocator;
 mod support;
 
+use allocator::allocations;
 use loupe_engine::optim::SgdOptions;
 use loupe_engine::{Context, Isa, Threads, Tier};
 use loupe_model::{Loss, Network, Normalization, OptimizerOptions, Plan, Predictor, Trainer, nets};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use support::mixture::every_layer;
-
-/// The system's allocator, counting the calling thread's allocations.
-struct Counting;
-
-thread_local! {
-    static COUNT: Cell<usize> = const { Cell::new(0) };
-}
-
-// SAFETY: every call is passed on to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        COUNT.set(COUNT.get() + 1);
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-fn allocations(f: impl FnOnce()) -> usize {
-    let before = COUNT.get();
-    f();
-    COUNT.get() - before
-}
 
 #[test]
 fn allocations_are_counted() {

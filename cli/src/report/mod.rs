@@ -8,6 +8,8 @@ use crate::draw::{Drawing, escaped};
 #[derive(Debug, Default)]
 pub(crate) struct Report<'a> {
     pub(crate) title: &'a str,
+    /// Steps that were taken; see [`shows`].
+    pub(crate) steps: usize,
     /// A sentence below the title: what was trained on what.
     pub(crate) subtitle: &'a str,
     /// How well the network does, by normalisation mode.
@@ -71,9 +73,10 @@ pub(crate) struct LayerRow {
 pub(crate) fn html(report: &Report<'_>) -> String {
     let title = escaped(report.title);
     let mut page = format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n{}<title>{title}</title>\n\
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n{}{}\n<title>{title}</title>\n\
          <style>\n{}</style>\n</head>\n<body>\n<main>\n<header>\n<h1>{title}</h1>\n",
         include_str!("head.html"),
+        mark(report.steps),
         include_str!("style.css"),
     );
     if !report.subtitle.is_empty() {
@@ -91,6 +94,15 @@ pub(crate) fn html(report: &Report<'_>) -> String {
     page += &parts::environment(&report.environment);
     page += "</main>\n</body>\n</html>\n";
     page
+}
+
+/// Whether a page is the report of a training that has taken so many steps.
+pub(crate) fn shows(page: &str, steps: usize) -> bool {
+    page.contains(&mark(steps))
+}
+
+fn mark(steps: usize) -> String {
+    format!("<meta name=\"steps\" content=\"{steps}\"/>")
 }
 
 #[cfg(test)]
@@ -152,8 +164,9 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_left_out() {
-        let page = html(&Report { title: "a run", ..Report::default() });
+        let page = html(&Report { title: "a run", steps: 12, ..Report::default() });
         well_formed(&page);
+        assert!(shows(&page, 12) && !shows(&page, 1) && !shows(&page, 120));
         assert!(page.contains("<h1>a run</h1>"));
         for part in ["<section", "<table", "<svg", "<p"] {
             assert!(!page.contains(part), "{part}");

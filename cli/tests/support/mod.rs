@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 pub(crate) mod digits;
+pub(crate) mod runs;
 pub(crate) mod server;
 
 use std::ffi::OsStr;

@@ -170,6 +170,26 @@ struct AdamFactors {
     negative_rate: f32,
 }
 
+impl AdamFactors {
+    /// θ, m, v after the step.
+    #[inline(always)]
+    fn step<S: Simd>(
+        self,
+        simd: S,
+        g: S::Vector,
+        [parameter, m, v]: [S::Vector; 3],
+    ) -> [S::Vector; 3] {
+        let m = simd.mul_add(simd.sub(g, m), simd.splat(self.gradient_share), m);
+        let square = simd.mul(simd.mul(simd.splat(self.square_share), g), g);
+        let v = simd.mul_add(simd.splat(self.kept), v, square);
+        let (m, v) = (flush(simd, m), flush(simd, v));
+        let root = simd.sqrt(v);
+        let denominator = simd.mul_add(root, simd.splat(self.root_factor), simd.splat(self.eps));
+        let direction = simd.div(m, denominator);
+        [simd.mul_add(direction, simd.splat(self.negative_rate), parameter), m, v]
+    }
+}
+
 struct Adam<'a> {
     factors: AdamFactors,
     gradient: Gradient<'a>,
@@ -193,7 +213,7 @@ impl Kernel for Adam<'_> {
                 start,
                 state,
                 #[inline(always)]
-                |g, state| step(simd, &f, g, state),
+                |g, state| f.step(simd, g, state),
             );
         }
         let scale = simd.splat(gradient.scale());
@@ -205,26 +225,8 @@ impl Kernel for Adam<'_> {
             #[inline(always)]
             |g, [parameter, m, v]| {
                 let g = decayed(simd, simd.mul(g, scale), f.decay, parameter);
-                step(simd, &f, g, [simd.mul(parameter, simd.splat(f.kept_parameter)), m, v])
+                f.step(simd, g, [simd.mul(parameter, simd.splat(f.kept_parameter)), m, v])
             },
         );
     }
-}
-
-/// θ, m and v behind a step by the gradient g.
-#[inline(always)]
-fn step<S: Simd>(
-    simd: S,
-    f: &AdamFactors,
-    g: S::Vector,
-    [parameter, m, v]: [S::Vector; 3],
-) -> [S::Vector; 3] {
-    let m = simd.mul_add(simd.sub(g, m), simd.splat(f.gradient_share), m);
-    let square = simd.mul(simd.mul(simd.splat(f.square_share), g), g);
-    let v = simd.mul_add(simd.splat(f.kept), v, square);
-    let (m, v) = (flush(simd, m), flush(simd, v));
-    let root = simd.sqrt(v);
-    let denominator = simd.mul_add(root, simd.splat(f.root_factor), simd.splat(f.eps));
-    let direction = simd.div(m, denominator);
-    [simd.mul_add(direction, simd.splat(f.negative_rate), parameter), m, v]
 }

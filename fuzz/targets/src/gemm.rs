@@ -79,7 +79,7 @@ fn extent([rows, cols]: [usize; 2], [down, right]: [usize; 2]) -> Option<usize> 
         return Some(0);
     };
     let last = rows.checked_mul(down)?.checked_add(cols.checked_mul(right)?)?;
-    (last < MAX_LEN).then_some(last + 1)
+    (last < MAX_LEN).then(|| last + 1)
 }
 
 /// Computes the product.

@@ -1,6 +1,8 @@
 //! What the fuzz targets do with an input, as functions: a fuzzer calls them with what it makes up, and an ordinary
 //! test with the seeds. They panic if something does not hold.
 
+#![forbid(unsafe_code)]
+
 pub mod checkpoint;
 pub mod config;
 pub mod conv_geometry;

@@ -1,7 +1,8 @@
 //! Unpacked files, kept for the next run.
 
-use super::mapped::Bytes;
-use std::fs;
+use super::bytes::Bytes;
+use crate::files::{remove_leftovers, temporary};
+use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -33,23 +34,30 @@ impl Content {
 }
 
 /// The cached file `name` of this `content`, or nothing if there is none or it is damaged.
+///
+/// It is read, not mapped: bytes that are mapped change with the file, and those behind the new end of a file that
+/// somebody shortens end the process that touches them. A file system cannot promise that nobody does.
 pub(super) fn find(folder: &Path, name: &str, content: Content) -> Option<Bytes> {
-    Bytes::map_cached(&content.path(folder, name), content.len.into(), content.crc32)
+    let file = File::open(content.path(folder, name)).ok()?;
+    let (metadata, len) = (file.metadata().ok()?, u64::from(content.len));
+    if !metadata.is_file() || metadata.len() != len {
+        return None;
+    }
+    let bytes = Bytes::read(&file, usize::try_from(len).ok()?).ok()?;
+    (crc32fast::hash(&bytes) == content.crc32).then_some(bytes)
 }
 
 /// Writes `bytes`, which are of this `content`, into `folder`, which is made if need be.
 ///
-/// The file is written under another name, write-protected and then renamed, so that it is there
-/// wholly or not at all and may be stored by several processes at once. It is not synced to the
-/// disk: should a crash of the system tear it, [`find`] sees the wrong checksum and it is written
-/// anew.
+/// The file is written under another name and then renamed, so that it is there wholly or not at all
+/// and may be stored by several processes at once. It is not synced to the disk: should a crash of the
+/// system tear it, [`find`] sees the wrong checksum and it is written anew. The user alone may read it,
+/// since the file that was unpacked may be theirs alone.
 pub(super) fn store(folder: &Path, name: &str, content: Content, bytes: &[u8]) -> io::Result<()> {
     fs::create_dir_all(folder)?;
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    remove_leftovers(folder);
+    let mut file = temporary(folder, 0o600)?;
     file.write_all(bytes)?;
-    let mut permissions = file.as_file().metadata()?.permissions();
-    permissions.set_readonly(true);
-    file.as_file().set_permissions(permissions)?;
     file.persist(content.path(folder, name))?;
     Ok(())
 }
@@ -63,15 +71,13 @@ mod tests {
     }
 
     #[test]
-    fn what_was_stored_is_mapped() {
+    fn what_was_stored_is_found() {
         let home = tempfile::tempdir().unwrap();
         let folder = home.path().join("made/on/demand");
         let bytes = b"some digits";
         assert!(find(&folder, "digits", content(bytes)).is_none());
         store(&folder, "digits", content(bytes), bytes).unwrap();
-        let found = find(&folder, "digits", content(bytes)).unwrap();
-        assert!(found.is_mapped());
-        assert_eq!(*found, *bytes);
+        assert_eq!(*find(&folder, "digits", content(bytes)).unwrap(), *bytes);
 
         assert!(find(&folder, "letters", content(bytes)).is_none());
         assert!(find(&folder, "digits", content(b"some Digits")).is_none());
@@ -79,23 +85,29 @@ mod tests {
     }
 
     #[test]
-    fn what_the_cache_did_not_write_is_not_mapped() {
+    fn what_a_killed_process_has_left_is_removed() {
+        let home = tempfile::tempdir().unwrap();
+        let bytes = b"some digits";
+        temporary(home.path(), 0o600).unwrap().keep().unwrap();
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1);
+        store(home.path(), "digits", content(bytes), bytes).unwrap();
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1);
+        assert_eq!(*find(home.path(), "digits", content(bytes)).unwrap(), *bytes);
+    }
+
+    #[test]
+    fn other_content_is_not_found() {
         let home = tempfile::tempdir().unwrap();
         let path = content(b"some digits").path(home.path(), "digits");
-        let put = |bytes: &[u8], readonly: bool| {
-            let _ = fs::remove_file(&path);
+        let put = |bytes: &[u8]| {
             fs::write(&path, bytes).unwrap();
-            let mut permissions = fs::metadata(&path).unwrap().permissions();
-            permissions.set_readonly(readonly);
-            fs::set_permissions(&path, permissions).unwrap();
             find(home.path(), "digits", content(b"some digits")).is_some()
         };
-        assert!(put(b"some digits", true));
-        assert!(!put(b"some digits", false), "not write-protected");
-        assert!(!put(b"same Digits", true), "other content");
-        assert!(!put(b"some digit", true), "too short");
-        assert!(!put(b"some digits.", true), "too long");
-        assert!(!put(b"", true), "empty");
+        assert!(put(b"some digits"));
+        assert!(!put(b"same Digits"), "other content");
+        assert!(!put(b"some digit"), "too short");
+        assert!(!put(b"some digits."), "too long");
+        assert!(!put(b""), "empty");
 
         fs::remove_file(&path).unwrap();
         fs::create_dir(&path).unwrap();

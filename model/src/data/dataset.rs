@@ -1,9 +1,9 @@
 //! Labelled images in memory.
 
+use super::bytes::Bytes;
 use super::classes::{self, MAX_CLASSES};
 use super::error::{DataError, Malformed};
 use super::idx::check_len;
-use super::mapped::Bytes;
 
 /// N images of one channel, H × W bytes each, and a label for each.
 #[derive(Debug)]

@@ -1,9 +1,9 @@
 //! Finding, reading and unpacking one IDX file.
 
+use super::bytes::Bytes;
 use super::cache::{self, Content};
 use super::error::{DataError, Malformed};
 use super::idx::{Idx, check_len};
-use super::mapped::Bytes;
 use flate2::bufread::GzDecoder;
 #[cfg(feature = "pictures")]
 use std::borrow::Cow;
@@ -20,8 +20,8 @@ const MAX_RATIO: u64 = 1032;
 /// The bytes of the `D`-dimensional IDX file `name` or `name`.gz in `folder` and the path that was
 /// found; `None` if there is neither.
 ///
-/// The first is read into memory. The second is unpacked into the folder `cache` and mapped from
-/// there; without a cache, or with one that cannot be used, into memory.
+/// The second is unpacked, and kept so in the folder `cache` for the next time; that there is no cache, or one that
+/// cannot be used, is no error.
 pub(super) fn load<const D: usize>(
     folder: &Path,
     name: &str,
@@ -44,11 +44,10 @@ pub(super) fn load<const D: usize>(
         return Ok(Some((path, bytes)));
     }
     let unpacked = unpack::<D>(&path, &file)?;
-    let mapped = cache.and_then(|(cache, content)| {
-        cache::store(cache, name, content, &unpacked).ok()?;
-        cache::find(cache, name, content)
-    });
-    Ok(Some((path, mapped.unwrap_or_else(|| unpacked.into()))))
+    if let Some((cache, content)) = cache {
+        let _ = cache::store(cache, name, content, &unpacked);
+    }
+    Ok(Some((path, unpacked.into())))
 }
 
 /// Opens a file; `None` if it is not there.

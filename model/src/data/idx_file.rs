@@ -1,9 +1,9 @@
 //! One of the four files of a data set in MNIST's format.
 
+use super::bytes::Bytes;
 use super::error::DataError;
 use super::file;
 use super::idx::Idx;
-use super::mapped::Bytes;
 use super::mnist::Split;
 use std::path::{Path, PathBuf};
 

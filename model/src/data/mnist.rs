@@ -23,14 +23,12 @@ pub enum Split {
 ///
 /// `folder` holds `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte`
 /// and `t10k-labels-idx1-ubyte`; where such a file is missing, the same with `.gz` at its end is
-/// taken. A plain file is read into memory. A gzip file is unpacked once into the folder `cache`
-/// and memory-mapped from there; without a cache, or where it cannot be written, it is unpacked
-/// into memory, which is no error. A file `classes.txt` there names the classes, one a line; without it
-/// they are the ten digits.
+/// taken. A gzip file is unpacked once into the folder `cache` and read from there; without a cache,
+/// or where it cannot be written, it is unpacked each time, which is no error. A file `classes.txt`
+/// there names the classes, one a line; without it they are the ten digits.
 ///
-/// The files in `cache` are write-protected and named by their content. They may be deleted at any
-/// time, but must not be changed while a data set is open; no one but the user should be able to
-/// write to that folder.
+/// All is read before this returns: what becomes of the files afterwards does not matter. Those in `cache`
+/// are named by their content, and their checksums are checked.
 ///
 /// # Errors
 /// [`DataError::Missing`], [`DataError::Read`], [`DataError::Malformed`], [`DataError::Counts`] if there

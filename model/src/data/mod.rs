@@ -15,6 +15,7 @@
 //! ```
 
 mod batches;
+mod bytes;
 mod cache;
 mod classes;
 mod dataset;
@@ -24,7 +25,6 @@ mod grey;
 mod idx;
 mod idx_file;
 mod ink;
-mod mapped;
 mod mnist;
 #[cfg(feature = "pictures")]
 mod pictures;

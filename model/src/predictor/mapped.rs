@@ -20,10 +20,10 @@ impl Predictor {
     /// As [`Predictor::open`].
     #[allow(unsafe_code)]
     pub unsafe fn open_mapped(cx: Context, path: &Path) -> Result<Predictor, Error> {
-        let read = |reason| WeightsError::Read { path: path.to_owned(), reason };
+        let read = |reason| WeightsError::reading(path, reason);
         let file = File::open(path).map_err(read)?;
         // SAFETY: the caller promises that the file stays as it is while it is mapped.
         let bytes = unsafe { Mmap::map(&file) }.map_err(read)?;
-        Predictor::of_file(cx, path, &bytes)
+        Predictor::from_bytes(cx, &bytes).map_err(|error| error.in_file(path))
     }
 }

@@ -9,6 +9,7 @@ use crate::network::Network;
 use crate::normalization::Normalization;
 use crate::plan::Plan;
 use crate::spec::NetworkSpec;
+use crate::tensors_file::TensorsFile;
 use crate::weights::WeightsError;
 use loupe_engine::Context;
 use std::path::Path;
@@ -63,19 +64,11 @@ impl Predictor {
     /// [`Error::Weights`] if the file cannot be read, is no such file or does not fit; [`Error::Spec`] if its
     /// network makes no sense.
     pub fn open(cx: Context, path: &Path) -> Result<Predictor, Error> {
-        let bytes = std::fs::read(path)
-            .map_err(|reason| WeightsError::Read { path: path.to_owned(), reason })?;
-        Predictor::of_file(cx, path, &bytes)
-    }
-
-    fn of_file(cx: Context, path: &Path, bytes: &[u8]) -> Result<Predictor, Error> {
-        Predictor::from_bytes(cx, bytes).map_err(|error| match error {
-            Error::Weights(problem) => {
-                let (path, problem) = (path.to_owned(), Box::new(problem));
-                WeightsError::File { path, problem }.into()
-            }
-            other => other,
-        })
+        let file = TensorsFile::open(path).map_err(|reason| WeightsError::reading(path, reason))?;
+        let description = Description::of_file(&file).and_then(described);
+        let Description { network, classes } = description.map_err(|e| e.in_file(path))?;
+        let network = Network::from_tensors_file(network, path, file)?;
+        Ok(Predictor { classes, ..Predictor::new(cx, &network)? })
     }
 
     /// Of the bytes of such a file, for those who have it in memory.
@@ -83,7 +76,7 @@ impl Predictor {
     /// # Errors
     /// As [`Predictor::open`].
     pub fn from_bytes(cx: Context, bytes: &[u8]) -> Result<Predictor, Error> {
-        let description = Description::of(bytes)?.ok_or(WeightsError::NoDescription)?;
+        let description = described(Description::of(bytes)?)?;
         let predictor = Predictor::from_weights(cx, description.network, bytes)?;
         Ok(Predictor { classes: description.classes, ..predictor })
     }
@@ -163,4 +156,8 @@ impl Predictor {
     pub fn classes(&self) -> Option<&[String]> {
         self.classes.as_deref()
     }
+}
+
+fn described(description: Option<Description>) -> Result<Description, WeightsError> {
+    description.ok_or(WeightsError::NoDescription)
 }

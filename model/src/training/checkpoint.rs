@@ -19,11 +19,12 @@ use super::{EpochRecord, History, Position, Scored, TrainOptions, Training};
 use crate::Error;
 use crate::data::Dataset;
 use crate::evaluate::Score;
+use crate::tensors_file::parse;
 use crate::trainer::Trainer;
 use crate::weights::{
     Stored, Tensors, WeightsError, none_left, take_doubles, take_floats, take_integers,
 };
-use safetensors::tensor::{SafeTensorError, SafeTensors, serialize};
+use safetensors::tensor::{SafeTensors, serialize};
 use std::collections::HashMap;
 
 const FORMAT: &str = "loupe checkpoint 1";
@@ -36,9 +37,6 @@ const MAX_COUNT: f64 = (1u64 << 53) as f64;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckpointError {
-    /// The bytes are no safetensors file.
-    #[error("not a safetensors file: {0}")]
-    Format(SafeTensorError),
     /// A safetensors file that is no checkpoint, or one of another version.
     #[error("a safetensors file, but not a {FORMAT}")]
     Version,
@@ -52,9 +50,9 @@ pub enum CheckpointError {
         /// Of the training to be resumed.
         given: String,
     },
-    /// A tensor is missing or has another shape or type.
+    /// The bytes are no safetensors file, or a tensor is missing or has another shape or type.
     #[error(transparent)]
-    Tensor(#[from] WeightsError),
+    Tensors(#[from] WeightsError),
     /// The numbers contradict each other.
     #[error("the checkpoint contradicts itself: {what}")]
     Inconsistent {
@@ -118,7 +116,7 @@ impl<'d> Training<'d> {
     }
 
     fn restore(&mut self, bytes: &[u8]) -> Result<(), CheckpointError> {
-        let (_, header) = SafeTensors::read_metadata(bytes).map_err(CheckpointError::Format)?;
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(WeightsError::Format)?;
         let metadata = header.metadata().clone().unwrap_or_default();
         let described = metadata.get(FORMAT).ok_or(CheckpointError::Version)?;
         let mut lines = described.lines();
@@ -130,7 +128,7 @@ impl<'d> Training<'d> {
                 return Err(CheckpointError::Other { what, saved, given });
             }
         }
-        let file = SafeTensors::deserialize(bytes).map_err(CheckpointError::Format)?;
+        let file = parse(bytes)?;
         let mut tensors: Tensors<'_> = file.tensors().into_iter().collect();
         let network = self.trainer.network().loaded("network.", &mut tensors)?;
         self.best = match tensors.keys().any(|name| name.starts_with("best.")) {

@@ -4,8 +4,8 @@ use super::chain;
 use super::problem::Problem;
 use loupe_model::layers::{
     AdaptiveAvgPool2d, AvgPool2d, BatchNorm1d, BatchNorm2d, Conv2d, ConvTranspose2d, Dropout,
-    Flatten, GELU, GeluApproximation, GroupNorm, LayerNorm, LeakyReLU, Linear, MaxPool2d,
-    PaddingMode, ReLU, Residual, SiLU, Sigmoid, Softmax, Tanh, Upsample, View,
+    Flatten, GELU, GroupNorm, LayerNorm, LeakyReLU, Linear, MaxPool2d, PaddingMode, ReLU, Residual,
+    SiLU, Sigmoid, Softmax, Tanh, Upsample, View,
 };
 use loupe_model::{Layer, Loss, NetworkSpec};
 use proptest::prelude::*;

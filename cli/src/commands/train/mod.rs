@@ -18,7 +18,7 @@ use crate::training_data::Data;
 use anyhow::{Context as _, Error, Result};
 use loupe_engine::Tier;
 use loupe_model::data::Dataset;
-use loupe_model::{Network, SpecError, Training};
+use loupe_model::{Network, SpecError, Training, read_safetensors};
 use session::{Session, Stop};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -44,11 +44,11 @@ pub(crate) fn run(arguments: &TrainArguments, mut output: Output) -> Result<Exit
     let trainer = recipe.trainer(cx, network);
     let (learn, scored, options) = (&data.training, Some(data.scored()), recipe.options());
     let training = match &resumed {
-        Some(Resumed { checkpoint, path, .. }) => {
+        Some(Resumed { checkpoint: Some(checkpoint), path, .. }) => {
             Training::resume(trainer, learn, scored, options, checkpoint)
                 .with_context(|| path.display().to_string())?
         }
-        None => Training::new(trainer, learn, scored, options)
+        _ => Training::new(trainer, learn, scored, options)
             .map_err(|error| with_items_left(error, learn.len(), recipe.batch_size.get()))?,
     };
     output.detail(format_args!(
@@ -62,7 +62,10 @@ pub(crate) fn run(arguments: &TrainArguments, mut output: Output) -> Result<Exit
         resumed.as_ref().map_or(Vec::new(), |resumed| resumed.warnings(&recipe, &training));
     let interrupt = Interrupt::watch()?;
     let mut session = match resumed {
-        Some(resumed) => Session::resume(resumed.folder, training, &recipe)?,
+        Some(Resumed { folder, checkpoint: Some(_), .. }) => {
+            Session::resume(folder, training, &recipe)?
+        }
+        Some(Resumed { folder, .. }) => Session::new(folder, training, &recipe, &data.training)?,
         None => {
             let folder = RunFolder::create(arguments.out.as_deref(), &model)?;
             Session::new(folder, training, &recipe, &data.training)?
@@ -118,7 +121,8 @@ fn with_items_left(error: loupe_model::Error, items: usize, batch: usize) -> Err
 struct Resumed {
     folder: RunFolder,
     path: PathBuf,
-    checkpoint: Vec<u8>,
+    /// None if the training was ended before it had saved one.
+    checkpoint: Option<Vec<u8>>,
     /// What its configuration says.
     recipe: Recipe,
 }
@@ -126,13 +130,19 @@ struct Resumed {
 fn resumed_run(run: &Path) -> Result<Resumed> {
     let folder = RunFolder::open_locked(run)?;
     let path = folder.checkpoint();
-    let checkpoint = std::fs::read(&path).with_context(|| {
-        format!(
-            "{}: cannot read; expected the checkpoint of a training in {}",
-            path.display(),
-            run.display()
-        )
-    })?;
+    let checkpoint = match read_safetensors(&path) {
+        Ok(bytes) => Some(bytes),
+        Err(_) if folder.has_learnt_nothing() => None,
+        Err(error) => {
+            return Err(error).with_context(|| {
+                format!(
+                    "{}: cannot read; expected the checkpoint of a training in {}",
+                    path.display(),
+                    run.display()
+                )
+            });
+        }
+    };
     let recipe = Recipe::resolve(None, Some(&folder.config()), Changes::default())?;
     Ok(Resumed { folder, path, checkpoint, recipe })
 }
@@ -169,6 +179,10 @@ impl Resumed {
     /// In what the result will differ from that of a training that was never interrupted.
     fn warnings(&self, recipe: &Recipe, training: &Training<'_>) -> Vec<String> {
         let mut warnings = Vec::new();
+        if self.checkpoint.is_none() {
+            warnings.push("nothing was saved: the training begins again".to_owned());
+            return warnings;
+        }
         let (before, now) = (self.recipe.epochs, recipe.epochs);
         if before != now && recipe.schedule.depends_on_epochs() && training.position() != (0, 0) {
             warnings.push(format!(

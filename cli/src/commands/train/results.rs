@@ -60,6 +60,7 @@ pub(super) fn write_all(
     let names = data.test.class_names();
     let report = Report {
         title: &session.folder().path().display().to_string(),
+        steps: training.history().losses().len(),
         subtitle: &subtitle,
         scores: scores.iter().filter_map(score_row).collect(),
         numbers: numbers(session, shown.map(|(_, judged)| judged)),

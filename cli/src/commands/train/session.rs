@@ -7,11 +7,12 @@ use crate::log::RunLog;
 use crate::output::{Output, Thousands};
 use crate::progress::Progress;
 use crate::recipe::Recipe;
+use crate::report;
 use crate::run_folder::{RunFolder, write};
+use crate::text_file::read_text;
 use anyhow::{Error, Result};
 use loupe_model::data::Dataset;
-use loupe_model::{End, Network, Training};
-use std::path::Path;
+use loupe_model::{End, Training};
 use std::time::{Duration, Instant};
 
 /// A checkpoint is written at the end of an epoch, and within one after so long.
@@ -43,7 +44,7 @@ pub(super) enum Stop {
 }
 
 impl<'d> Session<'d> {
-    /// A new run.
+    /// A new run, or one that had saved nothing.
     pub(super) fn new(
         folder: RunFolder,
         training: Training<'d>,
@@ -55,7 +56,7 @@ impl<'d> Session<'d> {
             write(&folder.config(), recipe.to_toml().as_bytes())?;
             let environment = environment::of(training.trainer().context(), recipe);
             write(&folder.environment(), format!("{environment:#}\n").as_bytes())?;
-            RunLog::create(folder.path())
+            RunLog::open(folder.path(), 0)
         };
         match begin() {
             Ok(log) => {
@@ -74,8 +75,10 @@ impl<'d> Session<'d> {
         training: Training<'d>,
         recipe: &Recipe,
     ) -> Result<Session<'d>> {
-        // Without a report, its results are still to be written.
-        if let Some(end) = training.end().filter(|_| folder.report().exists()) {
+        let steps = training.history().losses().len();
+        // Without a report of all steps, the results are still to be written.
+        let reported = read_text(&folder.report()).is_ok_and(|page| report::shows(&page, steps));
+        if let Some(end) = training.end().filter(|_| reported) {
             let run = folder.path().display();
             if let (End::Patience, Some(patience)) = (end, recipe.patience) {
                 anyhow::bail!(
@@ -88,9 +91,13 @@ impl<'d> Session<'d> {
                 "{run}: the training is over after {place}; a larger number of --epochs goes on"
             );
         }
-        let log = RunLog::resume(folder.path(), training.history().losses().len())?;
+        let log = RunLog::open(folder.path(), steps)?;
         write(&folder.config(), recipe.to_toml().as_bytes())?;
-        Ok(Session { training, folder, log, saved: true, speed: None, seconds: 0.0 })
+        let session = Session { training, folder, log, saved: true, speed: None, seconds: 0.0 };
+        // A run that was killed may have saved the checkpoint alone.
+        session.save_weights()?;
+        session.save_best()?;
+        Ok(session)
     }
 
     pub(super) fn training(&self) -> &Training<'d> {
@@ -166,10 +173,10 @@ impl<'d> Session<'d> {
             let now = Instant::now();
             if let Some(record) = step.epoch_over {
                 self.log.epoch(&record)?;
-                if record.best {
-                    self.write_network(&self.folder.best_weights(), self.training.network())?;
-                }
                 self.save()?;
+                if record.best {
+                    self.save_best()?;
+                }
                 progress.epoch(&record, judge, output);
                 saved = now;
             } else if now - saved >= SAVE_EVERY {
@@ -220,16 +227,22 @@ impl<'d> Session<'d> {
         recipe.epochs.saturating_sub(epochs).saturating_mul(all).saturating_sub(done)
     }
 
-    /// Writes the weights, then the checkpoint.
+    /// Writes the checkpoint, then the weights, which are in it too.
     fn save(&mut self) -> Result<()> {
-        self.write_network(&self.folder.weights(), self.training.network())?;
         write(&self.folder.checkpoint(), &self.training.checkpoint())?;
         self.saved = true;
-        Ok(())
+        self.save_weights()
     }
 
-    fn write_network(&self, path: &Path, network: &Network) -> Result<()> {
-        Ok(network.save_weights(path)?)
+    fn save_weights(&self) -> Result<()> {
+        Ok(self.training.network().save_weights(&self.folder.weights())?)
+    }
+
+    fn save_best(&self) -> Result<()> {
+        match self.training.best() {
+            Some(best) => Ok(best.save_weights(&self.folder.best_weights())?),
+            None => Ok(()),
+        }
     }
 }
 
