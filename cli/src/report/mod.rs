@@ -124,6 +124,7 @@ mod tests {
         let losses = LossChart { title: NAME, losses: &[0.5], epoch_ends: &[], accuracies: &[] };
         let report = Report {
             title: NAME,
+            steps: 12,
             subtitle: NAME,
             scores: vec![ScoreRow { mode: NAME, correct: 9784, items: 10000 }],
             numbers: vec![(NAME, NAME.to_owned())],
