@@ -306,7 +306,7 @@ mod tests {
             EventWriter::appending(&path, after).unwrap().scalar(5, "loss", 1.0).unwrap();
             assert_eq!(steps(&path), expected);
         }
-        for bytes in [&b"something else altogether"[..], &[0xff; 64], &[24]] {
+        for bytes in [&b"something else altogether"[..], &[0xff; 64], &[25]] {
             std::fs::write(&path, bytes).unwrap();
             let error = EventWriter::appending(&path, 1).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::InvalidData);
