@@ -24,8 +24,7 @@ enum Memory {
 impl Bytes {
     /// Reads the first `len` bytes of a file that has at least as many.
     ///
-    /// Small pages would take most of the time, to be zeroed and entered one by one: of 47 MB, 46 of 54 ms, where
-    /// large ones take 15 of 24.
+    /// Large files go into large pages: small ones would take most of the time, to be zeroed and entered one by one.
     pub(super) fn read(mut file: &File, len: usize) -> io::Result<Bytes> {
         if len < LARGE {
             let mut bytes = vec![0; len];
