@@ -123,9 +123,13 @@ unsafe fn tile<S: Simd>(simd: S, columns: usize, vectors: usize, t: &Tile) {
             match (columns, vectors) {
                 $(
                     // SAFETY: the caller's promises are those of `sized`.
-                    ($n, 1) if const { $n <= S::TILE_ROWS } => unsafe { sized::<S, $n, 1>(simd, t) },
+                    ($n, 1) if const { $n <= S::TILE_ROWS } => unsafe {
+                        sized::<S, $n, 1>(simd, t)
+                    },
                     // SAFETY: as above.
-                    ($n, 2) if const { $n <= S::TILE_ROWS && S::TILE_VECTORS >= 2 } => unsafe { sized::<S, $n, 2>(simd, t) },
+                    ($n, 2) if const { $n <= S::TILE_ROWS && S::TILE_VECTORS >= 2 } => unsafe {
+                        sized::<S, $n, 2>(simd, t)
+                    },
                 )+
                 _ => unreachable!("a tile of {columns} columns and {vectors} vectors"),
             }

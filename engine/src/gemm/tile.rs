@@ -55,9 +55,13 @@ pub(crate) unsafe fn tile<S: Simd, A: Elements, B: Rows>(
             match (rows, vectors) {
                 $(
                     // SAFETY: the caller's promises are those of `sized`.
-                    ($n, 1) if const { $n <= S::TILE_ROWS } => unsafe { sized::<S, A, B, $n, 1>(simd, t) },
+                    ($n, 1) if const { $n <= S::TILE_ROWS } => unsafe {
+                        sized::<S, A, B, $n, 1>(simd, t)
+                    },
                     // SAFETY: as above.
-                    ($n, 2) if const { $n <= S::TILE_ROWS && S::TILE_VECTORS >= 2 } => unsafe { sized::<S, A, B, $n, 2>(simd, t) },
+                    ($n, 2) if const { $n <= S::TILE_ROWS && S::TILE_VECTORS >= 2 } => unsafe {
+                        sized::<S, A, B, $n, 2>(simd, t)
+                    },
                 )+
                 _ => unreachable!("a tile of {rows} rows and {vectors} vectors"),
             }

@@ -89,9 +89,13 @@ pub(super) unsafe fn tile<S: Simd, const PACKED: bool>(
             match (rows, vectors) {
                 $(
                     // SAFETY: the walks stay within their slices, as asserted; the caller promises C.
-                    ($n, 1) if const { $n <= S::TILE_ROWS } => unsafe { sized::<S, PACKED, $n, 1>(simd, walks, target) },
+                    ($n, 1) if const { $n <= S::TILE_ROWS } => unsafe {
+                        sized::<S, PACKED, $n, 1>(simd, walks, target)
+                    },
                     // SAFETY: as above.
-                    ($n, 2) if const { $n <= S::TILE_ROWS && S::TILE_VECTORS >= 2 } => unsafe { sized::<S, PACKED, $n, 2>(simd, walks, target) },
+                    ($n, 2) if const { $n <= S::TILE_ROWS && S::TILE_VECTORS >= 2 } => unsafe {
+                        sized::<S, PACKED, $n, 2>(simd, walks, target)
+                    },
                 )+
                 _ => unreachable!("a tile of {rows} rows and {vectors} vectors"),
             }

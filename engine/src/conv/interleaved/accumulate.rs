@@ -110,11 +110,13 @@ unsafe fn dot_tile<S: Simd>(simd: S, size: [usize; 2], dots: &Dots<'_>) {
             match (size, dots.centres) {
                 $($(
                     // SAFETY: the caller's promises are those of `sized_dots`.
-                    ([$r, $c], None) if const { $r <= S::DOT_ROWS && $c <= S::DOT_COLUMNS } => unsafe {
+                    ([$r, $c], None)
+                        if const { $r <= S::DOT_ROWS && $c <= S::DOT_COLUMNS } => unsafe {
                         sized_dots::<S, $r, $c, false>(simd, dots, [0.0; MOST_COLUMNS]);
                     },
                     // SAFETY: as above.
-                    ([$r, $c], Some(centres)) if const { $r <= S::DOT_ROWS && $c <= S::DOT_COLUMNS } => unsafe {
+                    ([$r, $c], Some(centres))
+                        if const { $r <= S::DOT_ROWS && $c <= S::DOT_COLUMNS } => unsafe {
                         sized_dots::<S, $r, $c, true>(simd, dots, centres);
                     },
                 )+)+

@@ -139,9 +139,13 @@ unsafe fn sum_tile<S: Simd>(simd: S, rows: usize, sums: &Sums<'_>) {
             match (rows, sums.centres) {
                 $(
                     // SAFETY: the caller's promises are those of `sized_sums`.
-                    ($n, None) if const { $n <= S::TILE_ROWS } => unsafe { sized_sums::<S, $n, false>(simd, sums, &[]) },
+                    ($n, None) if const { $n <= S::TILE_ROWS } => unsafe {
+                        sized_sums::<S, $n, false>(simd, sums, &[])
+                    },
                     // SAFETY: as above.
-                    ($n, Some(c)) if const { $n <= S::TILE_ROWS } => unsafe { sized_sums::<S, $n, true>(simd, sums, c) },
+                    ($n, Some(c)) if const { $n <= S::TILE_ROWS } => unsafe {
+                        sized_sums::<S, $n, true>(simd, sums, c)
+                    },
                 )+
                 _ => unreachable!("a tile of {rows} rows"),
             }
