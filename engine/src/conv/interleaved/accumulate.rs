@@ -109,16 +109,16 @@ unsafe fn dot_tile<S: Simd>(simd: S, size: [usize; 2], dots: &Dots<'_>) {
         ($($r:literal: $($c:literal)+;)+) => {
             match (size, dots.centres) {
                 $($(
-                    // SAFETY: the caller's promises are those of `sized_dots`.
-                    ([$r, $c], None)
-                        if const { $r <= S::DOT_ROWS && $c <= S::DOT_COLUMNS } => unsafe {
-                        sized_dots::<S, $r, $c, false>(simd, dots, [0.0; MOST_COLUMNS]);
-                    },
-                    // SAFETY: as above.
+                    ([$r, $c], None) if const { $r <= S::DOT_ROWS && $c <= S::DOT_COLUMNS } => {
+                        // SAFETY: the caller's promises are those of `sized_dots`.
+                        unsafe { sized_dots::<S, $r, $c, false>(simd, dots, [0.0; MOST_COLUMNS]) }
+                    }
                     ([$r, $c], Some(centres))
-                        if const { $r <= S::DOT_ROWS && $c <= S::DOT_COLUMNS } => unsafe {
-                        sized_dots::<S, $r, $c, true>(simd, dots, centres);
-                    },
+                        if const { $r <= S::DOT_ROWS && $c <= S::DOT_COLUMNS } =>
+                    {
+                        // SAFETY: as above.
+                        unsafe { sized_dots::<S, $r, $c, true>(simd, dots, centres) }
+                    }
                 )+)+
                 _ => unreachable!("a tile of {size:?}"),
             }
