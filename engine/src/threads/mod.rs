@@ -6,6 +6,7 @@ mod watch;
 use crate::Error;
 use crate::disjoint::{Columns, Disjoint};
 use rayon::{ThreadPool, ThreadPoolBuilder};
+use std::array;
 use std::sync::Arc;
 use team::{Idle, Team};
 pub use watch::{Loop, Watch};
@@ -117,24 +118,27 @@ impl Threads {
             assert!(output.len().div_ceil(*chunk) == tasks, "one chunk for each task");
         }
         let outputs = outputs.map(|(output, chunk)| (output.len(), chunk, Disjoint::new(output)));
-        let run = |task: usize| {
-            f(
-                task,
-                outputs.each_ref().map(|(len, chunk, output)| {
-                    let start = task * chunk;
-                    // SAFETY: a task's chunk, of which no other task has an element; each task runs once.
-                    unsafe { output.part(start..(*len).min(start + chunk)) }
-                }),
-            );
-        };
+        self.for_each(tasks, work, &|task| {
+            let chunks = array::from_fn(|n| {
+                let (len, chunk, output) = &outputs[n];
+                let start = task * chunk;
+                // SAFETY: a task's chunk, of which no other task has an element; each task runs once.
+                unsafe { output.part(start..(*len).min(start + chunk)) }
+            });
+            f(task, chunks);
+        });
+    }
+
+    /// Calls `f` with the number of each task once. Not generic, so that the loop is compiled once.
+    fn for_each(&self, tasks: usize, work: usize, f: &(dyn Fn(usize) + Sync)) {
         let is_shared = tasks > 1 && work >= Threads::MIN_PARALLEL_WORK;
         if let Some(watch) = &self.watch {
             let threads = if is_shared { self.count().min(tasks) } else { 1 };
             watch.note(Loop { tasks, work, threads });
         }
         match &self.team {
-            Some(team) if is_shared => team.run(tasks, &run),
-            _ => (0..tasks).for_each(run),
+            Some(team) if is_shared => team.run(tasks, f),
+            _ => (0..tasks).for_each(f),
         }
     }
 
@@ -157,7 +161,7 @@ impl Threads {
         assert!(len == Some(output.len()), "whole matrices");
         let blocks = columns.div_ceil(width);
         let output = Disjoint::new(output);
-        self.for_each_chunk::<T, 0>(count * blocks, work, [], |task, []| {
+        self.for_each(count * blocks, work, &|task| {
             let (matrix, first) = (task / blocks, task % blocks * width);
             let width = width.min(columns - first);
             // SAFETY: columns of a matrix that no other task has; each task runs once.

@@ -9,6 +9,7 @@ use rayon::ThreadPool;
 use std::any::Any;
 use std::cell::Cell;
 use std::hint::spin_loop;
+use std::mem::transmute;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
@@ -69,12 +70,11 @@ struct Shared {
     panic: Mutex<Option<Box<dyn Any + Send>>>,
 }
 
-/// A loop: the function, and how to call it.
+/// A loop's function, for as long as the loop runs.
+type Function = dyn Fn(usize) + Sync;
+/// What tasks that are taken call.
 #[derive(Debug)]
-struct Job {
-    function: *const (),
-    call: unsafe fn(*const (), usize),
-}
+struct Job(*const Function);
 
 /// Tasks that nobody has taken, `first..end`, as one number.
 ///
@@ -130,13 +130,7 @@ impl Team {
     ///
     /// # Panics
     /// If a call panics, after all others have been made.
-    pub(super) fn run<F: Fn(usize) + Sync>(&self, count: usize, f: &F) {
-        /// # Safety
-        /// `function` points to an `F`.
-        unsafe fn call<F: Fn(usize)>(function: *const (), task: usize) {
-            // SAFETY: the caller's promise.
-            unsafe { (*function.cast::<F>())(task) }
-        }
+    pub(super) fn run(&self, count: usize, f: &(dyn Fn(usize) + Sync)) {
         let shared = &*self.shared;
         let Ok(end) = u32::try_from(count) else {
             (0..count).for_each(f);
@@ -147,7 +141,10 @@ impl Team {
             (0..count).for_each(f);
             return;
         }
-        let mut job = Job { function: ptr::from_ref(f).cast(), call: call::<F> };
+        // SAFETY: pointers that differ in the lifetime of what the function borrows. It is called for tasks of this
+        // loop only, which are finished before this function returns.
+        let mut job =
+            Job(unsafe { transmute::<*const (dyn Fn(usize) + Sync + '_), *const Function>(f) });
         shared.unfinished.store(count, Ordering::Relaxed);
         shared.job.store(&raw mut job, Ordering::Relaxed);
         // Releases the stores above to those who take a task. Sequentially consistent with the sleepers'
@@ -227,10 +224,10 @@ impl Shared {
     unsafe fn run_task(&self, task: usize) -> bool {
         let run = || {
             // SAFETY: a task of the loop is taken and not finished, so `Team::run` has not returned and
-            // the job, its function and their types are what it stored.
+            // the job and its function are what it stored.
             unsafe {
                 let job = &*self.job.load(Ordering::Relaxed);
-                (job.call)(job.function, task);
+                (*job.0)(task);
             }
         };
         if let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {
