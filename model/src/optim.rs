@@ -4,6 +4,7 @@ use loupe_engine::optim::{
     AdamOptions, AdamState, AdamWOptions, Gradient, SgdOptions, adam_step, adamw_step, sgd_step,
 };
 use loupe_engine::{Buffer, Context, Error};
+use std::fmt;
 use std::ops::Range;
 
 /// Which optimiser, with which options.
@@ -43,6 +44,28 @@ impl OptimizerOptions {
         match self {
             OptimizerOptions::Adam(_) | OptimizerOptions::AdamW(_) => &["exp_avg", "exp_avg_sq"],
             OptimizerOptions::Sgd(_) => &["momentum_buffer"],
+        }
+    }
+}
+
+/// As PyTorch writes them: `Adam(lr=0.001, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0)`.
+impl fmt::Display for OptimizerOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut adam = |name, lr: f64, [first, second]: [f64; 2], eps: f64, weight_decay: f64| {
+            write!(f, "{name}(lr={lr:?}, betas=({first:?}, {second:?}), ")?;
+            write!(f, "eps={eps:?}, weight_decay={weight_decay:?})")
+        };
+        match *self {
+            OptimizerOptions::Adam(AdamOptions { lr, betas, eps, weight_decay }) => {
+                adam("Adam", lr, betas, eps, weight_decay)
+            }
+            OptimizerOptions::AdamW(AdamWOptions { lr, betas, eps, weight_decay }) => {
+                adam("AdamW", lr, betas, eps, weight_decay)
+            }
+            OptimizerOptions::Sgd(SgdOptions { lr, momentum, weight_decay, nesterov }) => {
+                write!(f, "SGD(lr={lr:?}, momentum={momentum:?}, ")?;
+                write!(f, "weight_decay={weight_decay:?}, nesterov={nesterov})")
+            }
         }
     }
 }

@@ -15,19 +15,21 @@
 
 use super::batches::Batches;
 use super::diagnose::Retained;
-use super::{EpochRecord, History, Position, Scored, TrainOptions, Training};
+use super::{Augmentation, EpochRecord, History, Position, Scored, TrainOptions, Training};
 use crate::Error;
-use crate::data::Dataset;
+use crate::data::{Dataset, Order};
 use crate::evaluate::Score;
+use crate::network::Network;
 use crate::tensors_file::parse;
 use crate::trainer::Trainer;
 use crate::weights::{
     Stored, Tensors, WeightsError, none_left, take_doubles, take_floats, take_integers,
 };
 use safetensors::tensor::{SafeTensors, serialize};
+use serde_json::to_string as to_json;
 use std::collections::HashMap;
 
-const FORMAT: &str = "loupe checkpoint 1";
+const FORMAT: &str = "loupe checkpoint 2";
 /// Numbers of a row of `history.epochs`.
 const COLUMNS: usize = 10;
 /// The largest number of items in a row: 2⁵³, up to which an f64 holds all whole numbers.
@@ -267,6 +269,14 @@ impl Training<'_> {
     }
 }
 
+/// A network as in a file, or what its layers say of themselves: layers of others cannot be in files.
+fn in_words(network: &Network) -> String {
+    to_json(network.spec()).unwrap_or_else(|_| {
+        let layers = network.layers().iter().map(ToString::to_string);
+        format!("{:?}: {}", network.spec().input, layers.collect::<Vec<_>>().join(", "))
+    })
+}
+
 /// By name.
 pub(super) type Description = [(&'static str, String); 11];
 
@@ -276,6 +286,7 @@ fn description(
     scored: Option<Scored<'_>>,
 ) -> Description {
     let TrainOptions { batch_size, order, schedule, augmentation, judged_by, .. } = batches.options;
+    let Augmentation { shift, rotate, seed } = augmentation;
     let items = |data: &Dataset| {
         let (len, height, width) = (data.len(), data.height(), data.width());
         let [images, labels] = [data.images(), data.labels()].map(crc32fast::hash);
@@ -283,8 +294,8 @@ fn description(
     };
     let scored = scored.filter(|scored| scored.selects);
     [
-        ("network", format!("{:?}", trainer.network().spec())),
-        ("optimizer", format!("{:?}", trainer.optimizer_options())),
+        ("network", in_words(trainer.network())),
+        ("optimizer", trainer.optimizer_options().to_string()),
         ("loss", trainer.loss().to_string()),
         (
             "gradients clipped to",
@@ -299,9 +310,15 @@ fn description(
             },
         ),
         ("batch size", batch_size.to_string()),
-        ("order", format!("{order:?}")),
-        ("schedule", format!("{schedule:?}")),
-        ("augmentation", format!("{augmentation:?}")),
+        (
+            "order",
+            match order {
+                Order::File => "that of the file".to_owned(),
+                Order::Shuffled { seed } => format!("shuffled by seed {seed}"),
+            },
+        ),
+        ("schedule", to_json(&schedule).expect("a schedule is a table of numbers")),
+        ("augmentation", format!("shift {shift}, rotate {rotate}, seed {seed}")),
         ("data", items(batches.data)),
         (
             "validation",

@@ -71,12 +71,12 @@ fn checkpoints() {
         (
             "weights",
             Network::new(spec(), 3).unwrap().weights(),
-            "a safetensors file, but not a loupe checkpoint 1",
+            "a safetensors file, but not a loupe checkpoint 2",
         ),
         (
             "another version",
-            edit("loupe checkpoint 1", "loupe checkpoint 2"),
-            "a safetensors file, but not a loupe checkpoint 1",
+            edit("loupe checkpoint 2", "loupe checkpoint 3"),
+            "a safetensors file, but not a loupe checkpoint 2",
         ),
         (
             "another option",
@@ -86,7 +86,7 @@ fn checkpoints() {
         (
             "an option by another name",
             edit("\\nloss: ", "\\nlost: "),
-            "a safetensors file, but not a loupe checkpoint 1",
+            "a safetensors file, but not a loupe checkpoint 2",
         ),
         (
             "no position",
