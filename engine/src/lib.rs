@@ -115,7 +115,7 @@
 //!
 //! The tiers agree on which results are NaN, infinite and finite, with one exception: a sum that overflows may be ±∞ on
 //! one tier and NaN on another, since only some round each product. Denormal numbers are computed with as such:
-//! results are those of IEEE 754, at the speed at which the CPU does it.
+//! results are those of IEEE 754, at the speed at which the CPU does it. [`elementwise::flush_denormals`] takes them out.
 //!
 //! # Features
 //!

@@ -1,6 +1,6 @@
-//! Sums on every tier and on one and three threads: every element has one rounding, so they are exact.
+//! On every tier and on one and three threads: every element has one rounding at most, so all is exact.
 
-use loupe_engine::elementwise::{add, add_assign};
+use loupe_engine::elementwise::{add, add_assign, flush_denormals, has_denormals};
 use loupe_engine::reference::random::Random;
 use loupe_engine::{Context, Error, Isa, Threads};
 
@@ -34,4 +34,31 @@ fn other_lengths_are_refused() {
     assert!(length(add(&cx, &[0.0; 3], &[0.0; 2], &mut [0.0; 3])));
     assert!(length(add(&cx, &[0.0; 3], &[0.0; 3], &mut [0.0; 4])));
     assert!(length(add_assign(&cx, &[0.0; 3], &mut [0.0; 2])));
+}
+
+#[test]
+fn denormals_are_found_and_flushed_wherever_they_are() {
+    const LARGEST: f32 = f32::from_bits(0x007f_ffff);
+    let others =
+        [0.0, -0.0, f32::MIN_POSITIVE, -1.0, f32::INFINITY, -f32::INFINITY, f32::NAN, f32::MAX];
+    for len in [0, 1, 15, 16, 17, 33, (1 << 14) - 1, (1 << 16) + 5] {
+        let plain: Vec<f32> = (0..len).map(|i| others[i % others.len()]).collect();
+        for cx in contexts() {
+            assert!(!has_denormals(&cx, &plain), "{cx:?} {len}");
+            for (at, number) in
+                [(0, LARGEST), (len / 2, -f32::from_bits(1)), (len.max(1) - 1, -LARGEST)]
+            {
+                let mut x = plain.clone();
+                let Some(place) = x.get_mut(at) else { continue };
+                *place = number;
+                assert!(has_denormals(&cx, &x), "{cx:?} {len} {at}");
+                flush_denormals(&cx, &mut x);
+                for (i, (&x, &plain)) in x.iter().zip(&plain).enumerate() {
+                    // Of zeros the sign may change.
+                    let same = x.to_bits() == plain.to_bits() || x == plain;
+                    assert!(if i == at { x == 0.0 } else { same }, "{cx:?} {len} {i}: {x}");
+                }
+            }
+        }
+    }
 }

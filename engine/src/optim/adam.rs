@@ -1,9 +1,9 @@
 //! Adam and AdamW.
 
 use super::gradient::{Gradient, update_by};
-use super::{CHUNK, decayed, expect_not_negative, flush, invalid};
+use super::{CHUNK, decayed, expect_not_negative, invalid};
 use crate::error::expect_len;
-use crate::simd::{Kernel, Simd};
+use crate::simd::{Kernel, Simd, flush};
 use crate::{Context, Error};
 
 /// Settings of [`adam_step`]. The default is PyTorch's.

@@ -20,13 +20,6 @@ use crate::simd::Simd;
 /// Elements of a task.
 const CHUNK: usize = 1 << 13;
 
-/// 0 where |x| < [`f32::MIN_POSITIVE`], x elsewhere; NaN stays NaN.
-#[inline(always)]
-fn flush<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
-    let denormal = simd.gt(simd.splat(f32::MIN_POSITIVE), simd.abs(x));
-    simd.select(denormal, simd.zero(), x)
-}
-
 /// g + decay · θ: the gradient with an L2 penalty. Without decay no bit of g changes, whatever θ is.
 #[inline(always)]
 fn decayed<S: Simd>(simd: S, g: S::Vector, decay: f32, parameter: S::Vector) -> S::Vector {

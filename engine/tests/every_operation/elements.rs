@@ -38,6 +38,11 @@ pub(crate) fn functions_of_single_elements(cx: &Context, random: &mut Numbers) -
         y.copy_from_slice(&x);
         add_assign(cx, &dy, y).unwrap();
     });
+    run(&|y| {
+        y.copy_from_slice(&x);
+        flush_denormals(cx, y);
+        assert!(!has_denormals(cx, y));
+    });
     results
 }
 

@@ -53,6 +53,8 @@ fn functions_of_single_elements() {
             let _ = dropout_backward(cx, &Dropout { p, key }, &dy, &mut y);
             let _ = add(cx, &x, &dy, &mut y);
             let _ = add_assign(cx, &x, &mut y);
+            let _ = has_denormals(cx, &x);
+            flush_denormals(cx, &mut y);
         }
     });
 }

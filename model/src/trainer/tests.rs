@@ -1,6 +1,6 @@
 use super::*;
 use crate::loss::Loss;
-use crate::nets::mnist_mlp;
+use crate::nets::{mnist_cnn, mnist_mlp};
 use loupe_engine::optim::SgdOptions;
 
 /// Gradients that were left as factors, when they are asked for, are those that moved the parameters.
@@ -25,6 +25,34 @@ fn a_step_by_factors_has_the_bits_of_one_by_gradients() {
             optimizer.step(&Context::serial(), &mut expected, &trainer.gradients).unwrap();
             let found = &trainer.network().parameters;
             assert!(found.iter().zip(&expected[..]).all(|(a, b)| a.to_bits() == b.to_bits()));
+        }
+    }
+}
+
+/// Given or written to the trainer's own memory, in a plan of layers and in one of units.
+#[test]
+fn denormal_inputs_count_as_0() {
+    for (spec, batch) in [(mnist_mlp(), 1), (mnist_cnn(), 1), (mnist_cnn(), 20)] {
+        let zeros: Vec<f32> = (0..784 * batch).map(|i| 0.5 * (i % 3) as f32).collect();
+        let denormal: Vec<f32> = zeros.iter().map(|&x| if x == 0.0 { -1e-40 } else { x }).collect();
+        let targets = vec![0.5; 10 * batch];
+        let trainer = || {
+            let network = Network::new(spec.clone(), 3).unwrap();
+            Trainer::new(Context::serial(), network, Loss::Bce, OptimizerOptions::default())
+        };
+        let [mut expected, mut given, mut filled] = [trainer(), trainer(), trainer()];
+        for _ in 0..2 {
+            let loss = expected.step(&zeros, &targets).unwrap();
+            assert_eq!(given.step(&denormal, &targets).unwrap(), loss);
+            let fill = |inputs: &mut [f32], to: &mut [f32]| {
+                inputs.copy_from_slice(&denormal);
+                to.copy_from_slice(&targets);
+                Ok(())
+            };
+            assert_eq!(filled.step_with(batch, fill).unwrap(), loss);
+        }
+        for trainer in [given, filled] {
+            assert!(trainer.network().parameters[..] == expected.network().parameters[..]);
         }
     }
 }
