@@ -2,7 +2,7 @@
 
 use crate::buffer::with_scratch;
 use crate::error::expect_len;
-use crate::simd::{self, Kernel, Simd, below_normal, flush, fold};
+use crate::simd::{self, Kernel, Simd};
 use crate::{Context, Error};
 
 /// Elements of a task.
@@ -45,9 +45,10 @@ pub fn has_denormals(cx: &Context, x: &[f32]) -> bool {
     with_scratch(tasks, |found| {
         cx.threads().for_each_chunk(tasks, work, [(&mut *found, 1)], |task, [found]| {
             let start = task * CHUNK;
-            found[0] = cx.isa().run(SumOfDenormals(&x[start..x.len().min(start + CHUNK)]));
+            let x = &x[start..x.len().min(start + CHUNK)];
+            found[0] = if cx.isa().run(HasDenormals(x)) { 1.0 } else { 0.0 };
         });
-        found.iter().any(|&sum| sum > 0.0)
+        found.contains(&1.0)
     })
 }
 
@@ -86,24 +87,24 @@ impl Kernel for AddAssign<'_> {
     }
 }
 
-/// Of the magnitudes of denormal elements: 0 if and only if there are none.
-struct SumOfDenormals<'a>(&'a [f32]);
+/// The smallest magnitude of a normal number, as bits. The next smaller ones are denormal, and the last is 0.
+const NORMAL: u32 = f32::MIN_POSITIVE.to_bits();
 
-impl Kernel for SumOfDenormals<'_> {
-    type Output = f32;
+/// The bits of |x|: whole numbers, since to compare denormal numbers as such is as slow as to calculate with them.
+fn magnitude(x: f32) -> u32 {
+    x.abs().to_bits()
+}
+
+struct HasDenormals<'a>(&'a [f32]);
+
+impl Kernel for HasDenormals<'_> {
+    type Output = bool;
 
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) -> f32 {
-        let [sum] = fold(
-            simd,
-            [self.0],
-            #[inline(always)]
-            |[sum], [x]| {
-                let magnitude = simd.select(below_normal(simd, x), simd.abs(x), simd.zero());
-                [simd.add(sum, magnitude)]
-            },
-        );
-        simd.sum(sum)
+    fn run<S: Simd>(self, _: S) -> bool {
+        // 0 - 1 wraps, and is none.
+        let is_denormal = |x: f32| magnitude(x).wrapping_sub(1) < NORMAL - 1;
+        self.0.iter().fold(false, |found, &x| found | is_denormal(x))
     }
 }
 
@@ -113,7 +114,7 @@ impl Kernel for Flush<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        simd::update(simd, [], [self.0], |[], [x]| [flush(simd, x)]);
+    fn run<S: Simd>(self, _: S) {
+        self.0.iter_mut().for_each(|x| *x = if magnitude(*x) < NORMAL { 0.0 } else { *x });
     }
 }

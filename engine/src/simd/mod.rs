@@ -21,8 +21,8 @@ mod x86;
 pub use isa::{Isa, Tier};
 pub(crate) use lanes::{lanes_to_rows, rows_to_lanes};
 pub(crate) use math::{
-    below_normal, exp, exp_not_positive, flush, gentle_relu, leaky_relu, ln, ln_1p, normal,
-    sigmoid, sigmoid_fraction, tanh,
+    exp, exp_not_positive, flush, gentle_relu, leaky_relu, ln, ln_1p, normal, sigmoid,
+    sigmoid_fraction, tanh,
 };
 pub(crate) use rows::{SumRows, column_sums};
 pub(crate) use slices::{LANE, fold, largest, load, map, store, update, update_fold};

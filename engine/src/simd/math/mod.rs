@@ -14,16 +14,11 @@ use super::Simd;
 /// |x| < 2²².
 const ROUNDER: f32 = 12_582_912.0;
 
-/// Where |x| < [`f32::MIN_POSITIVE`]: denormal numbers, and 0.
-#[inline(always)]
-pub(crate) fn below_normal<S: Simd>(simd: S, x: S::Vector) -> S::Mask {
-    simd.gt(simd.splat(f32::MIN_POSITIVE), simd.abs(x))
-}
-
 /// 0 where |x| < [`f32::MIN_POSITIVE`], x elsewhere; NaN stays NaN.
 #[inline(always)]
 pub(crate) fn flush<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
-    simd.select(below_normal(simd, x), simd.zero(), x)
+    let below_normal = simd.gt(simd.splat(f32::MIN_POSITIVE), simd.abs(x));
+    simd.select(below_normal, simd.zero(), x)
 }
 
 /// eˣ, at most 2 ULP off where the result is normal; 0 below about -104, +∞ above about 88.72, NaN
