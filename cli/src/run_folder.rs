@@ -14,7 +14,7 @@ use crate::recipe::{Changes, Recipe};
 use crate::{events, log};
 use anyhow::{Context, Result, bail};
 use loupe_model::data::{Dataset, read_class_names};
-use loupe_model::{Normalization, create_atomically, remove_leftovers, write_atomically};
+use loupe_model::{create_atomically, remove_leftovers, write_atomically};
 use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -102,14 +102,13 @@ impl RunFolder {
         Ok(read_class_names(&self.path.join(CLASSES))?)
     }
 
-    /// By which statistics the network works best, if the folder holds the configuration of its training.
-    pub(crate) fn judged_by(&self) -> Result<Option<Normalization>> {
+    /// How the network was trained, if the folder holds the configuration of its training.
+    pub(crate) fn recipe(&self) -> Result<Option<Recipe>> {
         let config = self.config();
         if !config.exists() {
             return Ok(None);
         }
-        let recipe = Recipe::resolve(None, Some(&config), Changes::default())?;
-        Ok(Some(recipe.judged_by()))
+        Recipe::resolve(None, Some(&config), Changes::default()).map(Some)
     }
 
     /// An existing folder.

@@ -1,6 +1,7 @@
 //! A trained network: a run's, or that of a weights file.
 
 use crate::model::Model;
+use crate::recipe::Recipe;
 use crate::run_folder::RunFolder;
 use anyhow::{Context, Result, bail};
 use loupe_model::data::Dataset;
@@ -15,8 +16,8 @@ pub(crate) struct Trained {
     pub(crate) network: Network,
     /// The names of the classes, if the run has kept them.
     pub(crate) classes: Option<Vec<String>>,
-    /// By which statistics the run says that it works best.
-    pub(crate) statistics: Option<Normalization>,
+    /// How it was trained, if the run has kept that.
+    pub(crate) recipe: Option<Recipe>,
 }
 
 impl Trained {
@@ -37,7 +38,7 @@ impl Trained {
             (None, Some(folder)) => (folder.model()?, folder.classes()?),
             (None, None) => described(path, "name it with --model")?,
         };
-        let statistics = folder.as_ref().map(RunFolder::judged_by).transpose()?.flatten();
+        let recipe = folder.as_ref().map(RunFolder::recipe).transpose()?.flatten();
         let weights = folder.map_or(path.to_owned(), |folder| folder.weights());
         let network = read_weights(model.spec, &weights)?;
         if let Some(names) = &classes {
@@ -51,7 +52,12 @@ impl Trained {
         }
         let named = path.file_name().filter(|_| path.is_dir());
         let name = named.map_or(model.name, |name| name.to_string_lossy().into_owned());
-        Ok(Trained { name, network, classes, statistics })
+        Ok(Trained { name, network, classes, recipe })
+    }
+
+    /// By which statistics the run says that it works best.
+    pub(crate) fn statistics(&self) -> Option<Normalization> {
+        self.recipe.as_ref().map(Recipe::judged_by)
     }
 
     /// The names of the classes of `data`, which fits the network: those that the run has kept, else those of

@@ -69,7 +69,8 @@ pub(crate) fn run(arguments: &EvalArguments, mut output: Output) -> Result<()> {
         judgements.push(judge(&cx, &trained.network, &data, loss, mode)?);
     }
     let scores: Vec<ModeScore> = judgements.iter().map(Judgement::score).collect();
-    let hint = hint(&scores, None, &arguments.trained.run);
+    let batch_size = trained.recipe.as_ref().map(|recipe| recipe.batch_size.get());
+    let hint = hint(&scores, batch_size, &arguments.trained.run);
     let names = trained.class_names(&data);
     if arguments.json {
         let modes = judgements.iter().map(|of| judgement_json(of, names, arguments.mistakes));

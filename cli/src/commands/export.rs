@@ -83,7 +83,7 @@ pub(crate) fn run(arguments: &ExportArguments, mut output: Output) -> Result<()>
         }
         trained.network = read_weights(trained.network.spec().clone(), &weights)?;
     }
-    let Trained { network, classes, statistics, .. } = &trained;
+    let Trained { network, classes, .. } = &trained;
     let bytes = match (format, bare) {
         (Format::Safetensors, true) => network.weights(),
         (Format::Safetensors, false) => network.described_weights(classes.as_deref()),
@@ -107,7 +107,8 @@ pub(crate) fn run(arguments: &ExportArguments, mut output: Output) -> Result<()>
         Thousands(network.parameter_count()),
         Thousands(bytes.len()),
     ));
-    let by_batch = *statistics == Some(Normalization::BatchStatistics) && network.has_batch_norm();
+    let by_batch =
+        trained.statistics() == Some(Normalization::BatchStatistics) && network.has_batch_norm();
     if format == Format::Onnx && by_batch {
         output.note(format_args!(
             "an ONNX file normalises by running statistics, but this run is judged by those of the batch; \

@@ -68,7 +68,7 @@ pub(crate) fn run(arguments: &PredictArguments, mut output: Output) -> Result<()
     };
     let inputs = inputs(arguments, size)?;
     let (normalization, why) =
-        normalization(&cx, network, arguments.statistics.map(Into::into).or(trained.statistics))?;
+        normalization(&cx, network, arguments.statistics.map(Into::into).or(trained.statistics()))?;
     let mut predictor = Predictor { cx, plan: Plan::new(network, 1)?, network, normalization };
     let classes = network.spec().output_len()?;
     let names = trained.classes.clone();

@@ -146,11 +146,13 @@ pub(crate) fn hint(scores: &[ModeScore], batch_size: Option<usize>, run: &Path) 
         };
         Some(format!("running statistics lose {lost:.2} points: {why}; see `loupe doctor {run}`"))
     } else if lost < -HINT {
-        Some(format!(
-            "batch statistics lose {:.2} points: here every image is a batch of its own, which it was \
-             not in training; see `loupe doctor {run}`",
-            -lost
-        ))
+        let why = match batch_size {
+            Some(1) => {
+                "though training at batch size 1 went by them too, so more of it may turn this round"
+            }
+            _ => "here every image is a batch of its own, which it was not in training",
+        };
+        Some(format!("batch statistics lose {:.2} points: {why}; see `loupe doctor {run}`", -lost))
     } else {
         None
     }
@@ -187,6 +189,8 @@ mod tests {
         assert!(hint(&scores(Ok(978), 958), Some(8), run).unwrap().contains("batches of 8"));
         let text = hint(&scores(Ok(900), 958), None, run).unwrap();
         assert!(text.starts_with("batch statistics lose 5.80 points: "), "{text}");
+        let text = hint(&scores(Ok(900), 958), Some(1), run).unwrap();
+        assert!(text.contains(": though training at batch size 1 went by them too"), "{text}");
         assert_eq!(hint(&scores(Ok(962), 958), Some(1), run), None);
         let reason =
             SpecError::OneValuePerChannel { path: "1".into(), layer: "BatchNorm2d(4)".into() };

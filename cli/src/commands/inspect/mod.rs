@@ -53,7 +53,9 @@ pub(crate) struct InspectArguments {
 
 pub(crate) fn run(arguments: &InspectArguments, mut output: Output) -> Result<()> {
     let cx = data::context(&arguments.common.threads)?;
-    let Trained { name, network, classes, statistics } = arguments.trained.open()?;
+    let trained = arguments.trained.open()?;
+    let statistics = arguments.statistics.map(Into::into).or(trained.statistics());
+    let Trained { name, network, classes, .. } = trained;
     let size = data::picture_size(network.spec());
     let mut picked = Picked::open(&arguments.pick, &arguments.common, size)?;
     if arguments.pick.picture.is_some() {
@@ -62,7 +64,7 @@ pub(crate) fn run(arguments: &InspectArguments, mut output: Output) -> Result<()
     check_fit(&picked, network.spec())?;
     let inputs = picked.values();
     let trace = |normalization| trace::trace(&cx, &network, &inputs, normalization);
-    let trace = match arguments.statistics.map(Into::into).or(statistics) {
+    let trace = match statistics {
         Some(normalization) => trace(normalization)?,
         None => match trace(Normalization::BatchStatistics) {
             // Of one value per channel these say nothing.
