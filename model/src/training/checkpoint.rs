@@ -19,7 +19,7 @@ use super::{Augmentation, EpochRecord, History, Position, Scored, TrainOptions, 
 use crate::Error;
 use crate::data::{Dataset, Order};
 use crate::evaluate::Score;
-use crate::network::Network;
+use crate::spec::NetworkSpec;
 use crate::tensors_file::parse;
 use crate::trainer::Trainer;
 use crate::weights::{
@@ -269,12 +269,9 @@ impl Training<'_> {
     }
 }
 
-/// A network as in a file, or what its layers say of themselves: layers of others cannot be in files.
-fn in_words(network: &Network) -> String {
-    to_json(network.spec()).unwrap_or_else(|_| {
-        let layers = network.layers().iter().map(ToString::to_string);
-        format!("{:?}: {}", network.spec().input, layers.collect::<Vec<_>>().join(", "))
-    })
+/// A network as in a file; if it has layers of others, which cannot be in files, as they show themselves.
+fn in_words(spec: &NetworkSpec) -> String {
+    to_json(spec).unwrap_or_else(|_| format!("{spec:?}").replace('\n', " "))
 }
 
 /// By name.
@@ -294,7 +291,7 @@ fn description(
     };
     let scored = scored.filter(|scored| scored.selects);
     [
-        ("network", in_words(trainer.network())),
+        ("network", in_words(trainer.network().spec())),
         ("optimizer", trainer.optimizer_options().to_string()),
         ("loss", trainer.loss().to_string()),
         (
