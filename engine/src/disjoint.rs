@@ -12,7 +12,7 @@ pub(crate) struct Disjoint<'a, T> {
 }
 
 // SAFETY: it stands for an exclusive borrow of elements that may be sent to other threads; that no two
-// threads use the same ones is the promise of those who call `part`.
+// threads use the same ones is the promise of those who call `part` and `columns`, or write to an `address`.
 unsafe impl<T: Send> Send for Disjoint<'_, T> {}
 // SAFETY: as above.
 unsafe impl<T: Send> Sync for Disjoint<'_, T> {}
@@ -85,8 +85,8 @@ impl<'a, T> Columns<'a, T> {
     #[inline(always)]
     pub(crate) fn row(&mut self, row: usize) -> &mut [T] {
         assert!(row < self.rows, "a row of the matrix");
-        // SAFETY: whoever made these columns has made sure that this row lies within a slice, of which
-        // nobody else has these columns; the borrow of self ends before another row is handed out.
+        // SAFETY: whoever made these columns has made sure that the last row, and so this one, lies within a
+        // slice, of which nobody else has these columns; the borrow of self ends before another row is handed out.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(row * self.stride), self.width) }
     }
 }

@@ -41,10 +41,12 @@ impl Kernel for Band<'_> {
         let begin_of = |band: usize| band * view.planes.band * view.grids[0].rows.target_step;
         let begin = begin_of(band);
         let end = if band + 1 < view.planes.bands { begin_of(band + 1) } else { height };
+        assert!(begin <= end && end <= height, "rows of one band");
         let part = |row: usize| {
             let channel = first + row * height * width;
-            // SAFETY: tasks differ in their image, group or band, and so in these elements; within
-            // the task each part is dropped before the next one is asked for.
+            // SAFETY: tasks differ in their image, group or band, and so in these elements: a band ends where
+            // the next one begins, and within its channel. Within the task each part is dropped before the
+            // next one is asked for.
             unsafe { out.part(channel + begin * width..channel + end * width) }
         };
         let bias = match sums.bias {

@@ -63,8 +63,8 @@ impl Kernel for Correlate<'_> {
                         beta: if depth_block == 0 { 0.0 } else { 1.0 },
                         epilogue,
                     };
-                    // SAFETY: `packed` has just been measured, and `tile` panics if it was cut for
-                    // another tier. A row of B begins at first + offset and has `columns` floats;
+                    // SAFETY: `packed` has just been measured, and `tile` panics if it has more rows than the
+                    // tier's tile. A row of B begins at first + offset and has `columns` floats;
                     // first + columns ≤ positions, and offset + positions ≤ the length of the planes
                     // for the largest offset. C has `positions` columns in each of its rows.
                     unsafe { tile(simd, range.len(), columns.div_ceil(LANES), &t) };

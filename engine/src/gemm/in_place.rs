@@ -1,6 +1,6 @@
 //! Products whose operands are read where they lie.
 
-use super::matrix::Matrix;
+use super::matrix::{Matrix, assert_long_enough};
 use super::operands::{InPlace, Strided};
 use super::packed::Blocks;
 use super::panel::Cut;
@@ -43,7 +43,7 @@ impl Unpacked<'_> {
         }
         assert!(self.a.cols == self.b.rows && (self.b.col_stride == 1 || columns == 1));
         assert!(rows == 1 || columns <= row_stride, "rows of C overlap");
-        assert!((rows - 1) * row_stride + columns <= c.len(), "C is too short");
+        assert_long_enough(c, [rows, columns], row_stride);
         let column_tasks = columns.div_ceil(COLUMNS);
         let many = rows.div_ceil(ROWS) * column_tasks >= TASKS;
         let row_cut = Cut::new(rows, if many { ROWS } else { FEW_ROWS });

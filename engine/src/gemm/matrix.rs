@@ -95,6 +95,14 @@ impl<'a> MatrixMut<'a> {
     }
 }
 
+/// For those to whom C is a slice.
+///
+/// # Panics
+/// If `c` does not hold the matrix `[rows, cols]`, whose rows begin `row_stride` elements apart.
+pub(super) fn assert_long_enough(c: &[f32], shape: [usize; 2], row_stride: usize) {
+    assert!(extent(shape, [row_stride, 1]).is_ok_and(|len| len <= c.len()), "C is too short");
+}
+
 /// One more than the position of the last element; 0 for an empty matrix.
 fn extent([rows, cols]: [usize; 2], strides: [usize; 2]) -> Result<usize, Error> {
     if rows == 0 || cols == 0 {

@@ -216,9 +216,10 @@ fn matrixmultiply(
         let first = task * MATRIXMULTIPLY_ROWS;
         let rows = MATRIXMULTIPLY_ROWS.min(a.rows - first);
         // SAFETY: the constructors of `Matrix` and `MatrixMut` have checked that every element lies
-        // within its slice, and `first + rows` ≤ the rows of A and C. `out` begins at row `first` of
-        // C and ends behind the last element of row `first + rows - 1`. A may be empty (K = 0);
-        // then its address is not read.
+        // within its slice and that rows of C do not overlap, and `first + rows` ≤ the rows of A and C.
+        // `out` begins at row `first` of C and ends behind the last element of row `first + rows - 1`; it is
+        // this task's. A stride beyond `isize` is that of a single row or column, and only multiplied by 0.
+        // A and B may be empty (K = 0); then their addresses are not read.
         unsafe {
             matrixmultiply::sgemm(
                 rows,

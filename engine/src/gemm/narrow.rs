@@ -1,6 +1,6 @@
 //! Products of few columns, which would leave lanes of a vector empty: here a lane is a row.
 
-use super::matrix::Matrix;
+use super::matrix::{Matrix, assert_long_enough};
 use super::packed::TileRows;
 use super::panel::Cut;
 use super::tile::each_row;
@@ -42,7 +42,7 @@ impl<'a> Narrow<'a> {
     pub(super) fn run(&self, cx: &Context, c: &mut [f32], row_stride: usize) {
         let [rows, columns] = [self.a.rows, self.b.cols];
         assert!(self.a.cols == self.b.rows && columns <= row_stride, "rows of C overlap");
-        assert!((rows - 1) * row_stride + columns <= c.len(), "C is too short");
+        assert_long_enough(c, [rows, columns], row_stride);
         // Parts of more than 64 rows have more than 32 each.
         let cut = Cut::new(rows, ROWS);
         let c = Disjoint::new(c);

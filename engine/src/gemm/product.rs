@@ -5,6 +5,7 @@
 //! block of columns is so narrow that it stays, packed, in the core's own cache, where each panel of A
 //! meets all of it.
 
+use super::matrix::assert_long_enough;
 use super::operands::{Ahead, Panel};
 use super::packed::{Blocks, PackedA};
 use super::panel::Source;
@@ -43,7 +44,7 @@ impl<B: Source> Product<'_, B> {
         }
         assert!(self.b.depth() == depth);
         assert!(rows == 1 || columns <= row_stride, "rows of C overlap");
-        assert!((rows - 1) * row_stride + columns <= c.len(), "C is too short");
+        assert_long_enough(c, [rows, columns], row_stride);
 
         let Blocks { rows: block_rows, columns: block_columns, .. } = self.a.blocks();
         let column_blocks = columns.div_ceil(block_columns);
@@ -203,9 +204,9 @@ impl<B: Source> Kernel for Block<'_, B> {
                         simd.prefetch(c.wrapping_add(columns / 2));
                         simd.prefetch(c.wrapping_add(columns - 1));
                     }
-                    // SAFETY: `packed` and `b` have just been measured, and `tile` panics if
-                    // they were cut for another tier; the elements of C lie within it, as `run`
-                    // has asserted, and are this task's.
+                    // SAFETY: `packed` and `b` have just been measured, and `tile` panics if a panel has
+                    // more rows than the tier's tile; the elements of C lie within it, as `run` has
+                    // asserted, and are this task's.
                     unsafe { tile(simd, rows.len(), columns.div_ceil(LANES), &t) };
                 }
             }

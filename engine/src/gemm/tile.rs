@@ -42,7 +42,7 @@ pub(crate) struct Tile<'a, A, B> {
 /// # Safety
 /// `columns` ≤ 16 · `vectors`; `a` is valid for reading `rows` elements at each of `depth` depths, `b` for
 /// reading 16 · `vectors` floats in each of its `whole` rows and `columns` in the others up to `depth`, `c` for writing (and, if beta ≠ 0, reading) the rows and
-/// columns named; `epilogue.bias` is empty or `rows` long.
+/// columns named.
 #[inline(always)]
 pub(crate) unsafe fn tile<S: Simd, A: Elements, B: Rows>(
     simd: S,

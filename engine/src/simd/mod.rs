@@ -141,12 +141,12 @@ pub(crate) trait Simd: Copy {
 
     /// Lane `4 q + j` of vector `i` becomes lane `4 q + i` of vector `j`, in each quarter `q`.
     fn transpose_quarters(self, v: [Self::Vector; 4]) -> [Self::Vector; 4];
-    /// Loads four floats into each of the first Q quarters of the lanes, at most 4; the others are 0.
+    /// Loads four floats into each of the first Q quarters of the lanes, 1 to 4; the others are 0.
     ///
     /// # Safety
     /// Each source is valid for reading 4 floats.
     unsafe fn load_quarters<const Q: usize>(self, sources: [*const f32; Q]) -> Self::Vector;
-    /// Stores quarter `q` of the lanes.
+    /// Stores quarter `q` of the lanes, below 4.
     ///
     /// # Safety
     /// `target` is valid for writing 4 floats.

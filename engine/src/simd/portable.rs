@@ -38,7 +38,7 @@ impl Simd for Portable {
 
     #[inline(always)]
     unsafe fn load_first(self, source: *const f32, count: usize) -> f32x16 {
-        debug_assert!(count <= LANES);
+        assert!(count <= LANES);
         let mut lanes = [0.0; LANES];
         // SAFETY: the caller promises `count` ≤ 16 readable floats; `lanes` holds 16.
         unsafe { std::ptr::copy_nonoverlapping(source, lanes.as_mut_ptr(), count) };
@@ -47,7 +47,7 @@ impl Simd for Portable {
 
     #[inline(always)]
     unsafe fn store_first(self, v: f32x16, target: *mut f32, count: usize) {
-        debug_assert!(count <= LANES);
+        assert!(count <= LANES);
         // SAFETY: the caller promises `count` ≤ 16 writable floats; the array holds 16.
         unsafe { std::ptr::copy_nonoverlapping(v.to_array().as_ptr(), target, count) };
     }

@@ -39,7 +39,7 @@ pub(crate) fn column_sums<S: Simd, const I: usize, const A: usize>(
     while first < columns {
         let left = columns - first;
         // SAFETY: first + the step's columns ≤ columns, which is the length of every output; and
-        // (rows - 1) · stride + columns lies within each input, as asserted above.
+        // (rows - 1) · stride + columns lies within each input, as asserted above; without rows none is read.
         first += unsafe {
             match wide {
                 4 if left >= 4 * LANES => {

@@ -9,8 +9,9 @@ use rayon::ThreadPool;
 use std::any::Any;
 use std::cell::Cell;
 use std::hint::spin_loop;
-use std::mem::transmute;
+use std::mem::{forget, transmute};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::process::abort;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -75,6 +76,15 @@ type Function = dyn Fn(usize) + Sync;
 /// What tasks that are taken call.
 #[derive(Debug)]
 struct Job(*const Function);
+
+/// Is forgotten where a loop is over. Its caller may not leave it before, not by a panic either.
+struct AbortOnUnwind;
+
+impl Drop for AbortOnUnwind {
+    fn drop(&mut self) {
+        abort();
+    }
+}
 
 /// Tasks that nobody has taken, `first..end`, as one number.
 ///
@@ -150,7 +160,8 @@ impl Team {
         // Releases the stores above to those who take a task. Sequentially consistent with the sleepers'
         // counting, so that either this thread sees a sleeper or the sleeper sees the tasks.
         shared.remaining.store(tasks(0, end), Ordering::SeqCst);
-        // From here to the end of the wait nothing panics: helpers use `f` and `job`.
+        // From here to the end of the wait nothing unwinds: helpers use `f` and `job`.
+        let stays = AbortOnUnwind;
         self.call_helpers(count.saturating_sub(1));
         // SAFETY: the tasks taken are those of this loop, whose job lives until the end of this function.
         while shared.take(Side::First).is_some_and(|task| unsafe { shared.run_task(task) }) {}
@@ -165,6 +176,7 @@ impl Team {
             }
             spins = spins.saturating_add(1);
         }
+        forget(stays);
         let panic = shared.panic.lock().unwrap_or_else(PoisonError::into_inner).take();
         shared.busy.store(false, Ordering::Release);
         if let Some(panic) = panic {
@@ -220,7 +232,7 @@ impl Shared {
     /// Runs a task; always true.
     ///
     /// # Safety
-    /// The task was taken, and is run only here.
+    /// The task was taken of the loop that is running now, and is run only here.
     unsafe fn run_task(&self, task: usize) -> bool {
         let run = || {
             // SAFETY: a task of the loop is taken and not finished, so `Team::run` has not returned and
@@ -234,7 +246,7 @@ impl Shared {
             let mut first = self.panic.lock().unwrap_or_else(PoisonError::into_inner);
             // Dropping a payload may panic, which must not happen while tasks of the loop are running.
             match *first {
-                Some(_) => std::mem::forget(panic),
+                Some(_) => forget(panic),
                 None => *first = Some(panic),
             }
         }
@@ -260,7 +272,7 @@ impl Shared {
             for _ in 0..SPINS {
                 // A look that writes nothing: helpers that wait do not disturb each other.
                 if any(self.remaining.load(Ordering::Relaxed)) {
-                    // SAFETY: the task has just been taken.
+                    // SAFETY: the task has just been taken, so its loop is running.
                     while self.take(Side::Last).is_some_and(|task| unsafe { self.run_task(task) }) {
                         idle_since = None;
                     }

@@ -61,13 +61,14 @@ impl Kernel for Band<'_> {
         let begin_of = |band: usize| band * layout.band * view.grids[0].rows.target_step;
         let begin = begin_of(band);
         let end = if band + 1 < layout.bands { begin_of(band + 1) } else { height };
+        assert!(begin <= end && end <= height, "rows of one band");
         let bias_of = |lane: usize| sums.bias.get(group * lanes + lane).copied().unwrap_or(0.0);
         let is_complete = view.is_complete();
         if !is_complete {
             for lane in 0..lanes {
                 let channel = first + lane * height * width;
-                // SAFETY: tasks differ in their image, group or band, and so in these elements; the part
-                // is dropped at once.
+                // SAFETY: tasks differ in their image, group or band, and so in these elements: a band ends
+                // where the next one begins, and within its channel. The part is dropped at once.
                 let part = unsafe { out.part(channel + begin * width..channel + end * width) };
                 part.fill(bias_of(lane));
             }
@@ -91,6 +92,7 @@ impl Kernel for Band<'_> {
                         row.chunks_exact_mut(PANEL).for_each(|pixel| pixel.copy_from_slice(&bias));
                     }
                     let target = grids[0].rows.target + i * grids[0].rows.target_step;
+                    assert!((begin..end).contains(&target), "a row of the band");
                     let start = first + panel * PANEL * height * width + target * width;
                     ahead.set(
                         0,
@@ -257,8 +259,8 @@ fn turn<S: Simd>(
             for j in 0..LANES {
                 if lane + j < lanes {
                     let start = start + (lane + j) * stride + column;
-                    // SAFETY: these elements are the task's; the part is dropped at once. It is `count`
-                    // long.
+                    // SAFETY: the row is of the task's band, and so are these elements; the part is dropped at
+                    // once. It is `count` long.
                     unsafe {
                         let out = out.part(start..start + count);
                         if count == LANES {

@@ -275,8 +275,9 @@ impl Kernel for Part<'_> {
                         columns: used,
                         lines: ahead.next(band.len() * width * together),
                     };
-                    // SAFETY: the sums end behind the last of these elements, as `address` has checked;
-                    // tasks differ in their panels or columns.
+                    // SAFETY: the sums end behind the last of these elements, as `address` has checked. Tasks
+                    // differ in their panels or columns: a panel is of the task whose rows contain its first
+                    // one, and the columns of the parts lie one behind the other.
                     unsafe { tile::<S, true>(simd, panel.len(), &[(walk, a, b)], target) };
                 }
             }

@@ -16,7 +16,8 @@ pub(super) struct Steps {
 }
 
 impl Steps {
-    /// The largest index of the walk for row 0, before `pixels`.
+    /// The largest index of the walk for row 0, before `pixels`. It does not wrap: a layout has at most 2²⁴ floats,
+    /// and the blocks lie one behind the other in memory that there is.
     #[inline(always)]
     fn reach(&self, walk: &Walk<'_>, pixel: usize) -> usize {
         (walk.blocks - 1) * self.blocks

@@ -76,7 +76,8 @@ impl Kernel for Accumulate<'_> {
                         row_stride,
                     };
                     // SAFETY: these rows of dy and of the output exist, and for every result and
-                    // offset a vector lies within a plane of dy and within x, as asserted.
+                    // offset a vector lies within a plane of dy and within x, as asserted, and the columns
+                    // within a row of the output.
                     unsafe { dot_tile(simd, [range.len(), offsets.len()], &dots) };
                 }
             }

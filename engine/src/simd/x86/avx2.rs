@@ -39,8 +39,8 @@ macro_rules! halves {
     )+};
 }
 
-/// Eight lanes of all ones for the mask intrinsics, then eight of zeros, with room on both sides:
-/// the masks of the first `count` of 16 lanes start at `16 - count` and `24 - count`.
+/// Sixteen lanes of all ones for the mask intrinsics, then sixteen of zeros: the masks of the first `count` of 16
+/// lanes start at `16 - count` and `24 - count`.
 static FIRST_LANES: [i32; 32] = {
     let mut mask = [0; 32];
     let mut lane = 0;
