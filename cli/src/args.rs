@@ -16,13 +16,14 @@ use crate::commands::predict::PredictArguments;
 use crate::commands::summary::SummaryArguments;
 use crate::commands::train::TrainArguments;
 use crate::interrupt;
+use crate::recipe::{DATA, Recipe};
 use crate::trained::Trained;
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use loupe_model::data;
 use std::fmt;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// When the program ends with which status.
 pub(crate) const EXIT_STATUS: [(u8, &str); 4] = [
@@ -149,11 +150,20 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct CommonArguments {
     /// Folder of the data set: the four MNIST files, plain or .gz, or a folder of pictures for each class
-    #[arg(long, value_name = "DIR", default_value = "data/mnist")]
-    pub(crate) data: PathBuf,
+    /// [default: that of the run, if there is one, or else data/mnist]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
 
     #[command(flatten)]
     pub(crate) threads: ThreadArguments,
+}
+
+impl CommonArguments {
+    /// The folder of the data set, for a network that was trained by this recipe, if one was.
+    pub(crate) fn data<'a>(&'a self, recipe: Option<&'a Recipe>) -> &'a Path {
+        let of_run = || recipe.map(|recipe| &*recipe.data);
+        self.data.as_deref().or_else(of_run).unwrap_or(Path::new(DATA))
+    }
 }
 
 #[derive(Debug, Args)]

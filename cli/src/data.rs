@@ -1,6 +1,6 @@
 //! The data set, and what the commands compute with.
 
-use crate::args::{CommonArguments, ThreadArguments};
+use crate::args::ThreadArguments;
 use anyhow::{Context as _, Result};
 use etcetera::BaseStrategy;
 use loupe_engine::{Context, Threads};
@@ -9,14 +9,10 @@ use loupe_model::data::{Dataset, Split, open_dataset};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-/// The data set of the folder that `--data` names, for a network. Pictures are brought to the size that
-/// the network takes. Unpacked files are kept in the user's cache folder where there is one.
-pub(crate) fn open(
-    arguments: &CommonArguments,
-    split: Split,
-    network: &NetworkSpec,
-) -> Result<Dataset> {
-    open_folder(&arguments.data, split, picture_size(network))
+/// The data set of a folder, for a network. Pictures are brought to the size that the network takes. Unpacked files
+/// are kept in the user's cache folder where there is one.
+pub(crate) fn open(folder: &Path, split: Split, network: &NetworkSpec) -> Result<Dataset> {
+    open_folder(folder, split, picture_size(network))
 }
 
 /// The data set of a folder; pictures are brought to this size, or must have one already.

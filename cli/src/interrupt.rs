@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// The status with which a program ends that Ctrl-C has stopped: 128 + SIGINT.
 pub(crate) const EXIT_CODE: u8 = 130;
 
+/// A hang-up comes last.
 #[cfg(unix)]
 const ENDS: [c_int; 3] = [SIGINT, SIGTERM, signal_hook::consts::SIGHUP];
 #[cfg(not(unix))]
@@ -24,15 +25,13 @@ impl Interrupt {
     /// From now on the first Ctrl-C, hang-up or request to terminate is only noted. The second ends the program at
     /// once. No thread is started for it.
     ///
-    /// A program that was started with hang-ups ignored, as `nohup` has it, outlives its terminal: then nothing is
-    /// noted, and the other two end it at once.
+    /// A program that was started with hang-ups ignored, as `nohup` has it, outlives its terminal: these stay ignored.
     pub(crate) fn watch() -> Result<Interrupt> {
         let asked = Arc::new(AtomicBool::new(false));
-        if !ignores_hang_up() {
-            ENDS.iter()
-                .try_for_each(|&signal| note(signal, &asked))
-                .context("cannot watch for Ctrl-C")?;
-        }
+        let ends = if ignores_hang_up() { &ENDS[..2] } else { &ENDS[..] };
+        ends.iter()
+            .try_for_each(|&signal| note(signal, &asked))
+            .context("cannot watch for Ctrl-C")?;
         Ok(Interrupt(asked))
     }
 

@@ -63,10 +63,32 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             // Some libraries end their messages with a line break.
-            let message = format!("{error:#}");
+            let message = printable(format!("{error:#}").trim_end());
             // If standard error is closed there is no one to tell.
-            let _ = writeln!(std::io::stderr(), "loupe: {}", message.trim_end());
+            let _ = writeln!(std::io::stderr(), "loupe: {message}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// The text without characters that a terminal obeys, but for ends of lines: names of files may hold any.
+fn printable(text: &str) -> String {
+    let plain = |c: &char| !c.is_control() || *c == '\n' || *c == '\t';
+    text.chars().fold(String::new(), |mut printable, c| {
+        match plain(&c) {
+            true => printable.push(c),
+            false => printable.extend(c.escape_default()),
+        }
+        printable
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::printable;
+
+    #[test]
+    fn messages_do_not_steer_the_terminal() {
+        assert_eq!(printable("a\u{1b}]0;b\u{7}c\r\n\té"), "a\\u{1b}]0;b\\u{7}c\\r\n\té");
     }
 }

@@ -1,11 +1,11 @@
 //! One picture to look at: of the data set, or a file.
 
-use crate::args::{self, CommonArguments};
+use crate::args;
 use crate::data;
 use anyhow::Result;
 use clap::Args;
 use loupe_model::data::{Grey, read_picture};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(Debug, Args)]
 pub(crate) struct PickArguments {
@@ -37,10 +37,10 @@ pub(crate) struct Picked {
 }
 
 impl Picked {
-    /// Pictures of a data set are brought to `size`, height and width; that of a file stays as it is.
+    /// Pictures of a data set, that of `folder`, are brought to `size`, height and width; that of a file stays as it is.
     pub(crate) fn open(
         arguments: &PickArguments,
-        common: &CommonArguments,
+        folder: &Path,
         size: Option<[usize; 2]>,
     ) -> Result<Picked> {
         if let Some(path) = &arguments.picture {
@@ -51,7 +51,7 @@ impl Picked {
         }
         let PickArguments { index, split, .. } = *arguments;
         let prefix = if split == args::Split::Test { "" } else { "train-" };
-        let data = data::open_folder(&common.data, split.into(), size)?;
+        let data = data::open_folder(folder, split.into(), size)?;
         let pixels = data.image(index)?.to_vec();
         Ok(Picked {
             picture: Grey::new(data.height(), data.width(), pixels)

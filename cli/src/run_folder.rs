@@ -177,7 +177,8 @@ impl RunFolder {
     /// The network, with the name of the folder.
     pub(crate) fn model(&self) -> Result<Model> {
         let network = self.network();
-        if !network.exists() {
+        let there = network.try_exists();
+        if !there.with_context(|| format!("{}: cannot look", self.path.display()))? {
             bail!(
                 "{}: expected a folder that train has written, but it holds no {NETWORK}",
                 self.path.display()

@@ -168,3 +168,13 @@ fn a_failed_comparison_leaves_nothing() {
         .fails(1, &["wild: ", "loss"]);
     assert!(!sandbox.has("c"));
 }
+
+#[test]
+fn files_of_others_are_not_replaced() {
+    let sandbox = Sandbox::new();
+    sandbox.write("mine/loss.png", "not a picture of losses");
+    let parts = ["mine/loss.png: the comparison would replace it; name another folder with --out"];
+    sandbox.loupe("compare --epochs 0 --out mine").fails(1, &parts);
+    assert_eq!(sandbox.read("mine/loss.png"), b"not a picture of losses");
+    assert_eq!(sandbox.list("mine"), ["loss.png"]);
+}

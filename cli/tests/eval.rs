@@ -32,6 +32,22 @@ fn a_run_is_scored_as_its_training_has_scored_it() {
     }
 }
 
+/// Without `--data` a run is judged by what it was trained for.
+#[test]
+fn a_run_knows_its_data() {
+    let sandbox = Sandbox::new();
+    fs::rename(sandbox.path("data"), sandbox.path("elsewhere")).unwrap();
+    let train = "train --epochs 1 --data elsewhere/mnist --out run";
+    let trained = scores(&sandbox.loupe(train).succeeds());
+    assert_eq!(scores(&sandbox.loupe("eval run").succeeds()), trained);
+    let found = scores(&sandbox.loupe("doctor run").succeeds());
+    assert_eq!(found[..2], trained[..2]);
+    sandbox.loupe("inspect run").succeeds();
+    // A weights file does not.
+    let weights = "eval run/weights.safetensors --model cnn";
+    sandbox.loupe(weights).fails(1, &["data/mnist: found nothing"]);
+}
+
 #[test]
 fn either_half_of_the_data_can_be_scored() {
     let sandbox = Sandbox::new();
@@ -198,6 +214,8 @@ fn batch_statistics_that_are_not_defined_are_said_to_be_so() {
         assert!(text.contains(line), "{text}");
         assert!(text.contains("running statistics  "), "{text}");
     }
+    let parts = ["run: batch statistics: no score: layer 2, BatchNorm2d(4): "];
+    sandbox.loupe("eval run --statistics batch").fails(1, &parts);
     let report = json(&sandbox.loupe("eval run --json").succeeds());
     assert!(report["scores"][0]["undefined"].as_str().unwrap().contains("BatchNorm2d(4)"));
     assert_eq!(report["scores"][1]["items"], TEST_ITEMS);

@@ -31,7 +31,7 @@ fn help_names_every_option_and_its_default() {
         ("<RUN>", "A folder that `train` has written"),
         ("--model <NAME|FILE>", "[default: the network of the folder or file]"),
         ("--split <SPLIT>", "[default: test] [possible values: train, test]"),
-        ("--data <DIR>", "[default: data/mnist]"),
+        ("--data <DIR>", "[default: that of the run, if there is one, or else data/mnist]"),
     ];
     for (command, own) in [("train", &train[..]), ("eval", &eval[..])] {
         for flag in ["--help", "-h"] {

@@ -114,7 +114,7 @@ fn mistakes_are_named_with_file_key_and_line() {
         ("[stop\n", &["line 1"]),
         (
             "[network]\ninput = [4]\nlayers = [\n  { type = \"Conv3d\" },\n]\n",
-            &["line 4", "Conv3d"],
+            &["line 3", "layer 0: unknown variant `Conv3d`"],
         ),
         ("[optimizer]\nmomentum = 0.5\n", &["optimizer.momentum: Adam has no momentum"]),
     ] {

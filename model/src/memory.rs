@@ -31,9 +31,9 @@ impl Memory {
     /// # Errors
     /// [`Error::Spec`] if no step of that size is possible.
     pub fn of(trainer: &mut Trainer, batch: usize) -> Result<Memory, Error> {
-        let optimizer = trainer.optimizer_bytes();
         let plan = trainer.plan(batch)?;
         let (targets, plan) = (size_of_val(plan.output()), plan.memory());
+        let optimizer = trainer.optimizer_bytes();
         let network = trainer.network();
         Ok(Memory {
             parameters: size_of_val(&network.parameters[..]),

@@ -38,12 +38,16 @@ impl Network {
     /// tensor in the order of [`Network::tensors`]. They are not PyTorch's numbers.
     ///
     /// # Errors
-    /// As [`NetworkSpec::shapes`].
+    /// As [`NetworkSpec::shapes`]; [`SpecError::OutOfMemory`] if the system does not give the memory.
     pub fn new(spec: NetworkSpec, seed: u64) -> Result<Network, SpecError> {
         let layers = spec.flatten()?;
         let layout = NetworkLayout::new(&layers);
-        let mut parameters = Buffer::zeros(layout.parameters.len);
-        let mut statistics = Buffer::zeros(layout.statistics.len);
+        let zeros = |what, len: usize| {
+            let none = |_| SpecError::OutOfMemory { what, bytes: len.saturating_mul(4) };
+            Buffer::try_zeros(what, len).map_err(none)
+        };
+        let mut parameters = zeros("parameters", layout.parameters.len)?;
+        let mut statistics = zeros("running statistics", layout.statistics.len)?;
         let mut random = Pcg64::seed_from_u64(seed);
         for (tensor, init) in layout.parameters.tensors.iter().zip(&layout.init) {
             let values = &mut parameters[tensor.range.clone()];

@@ -119,6 +119,27 @@ impl Optimizer {
         Optimizer { options, now: options, steps: 0, first, second }
     }
 
+    /// An optimiser to which memory is given [later](Optimizer::allocate).
+    pub(crate) fn without_memory(options: OptimizerOptions) -> Optimizer {
+        Optimizer::new(options, 0)
+    }
+
+    /// Sees to it that there is memory for `len` numbers. What is there already stays.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`]
+    pub(crate) fn allocate(&mut self, len: usize) -> Result<(), Error> {
+        if self.first.len() != len {
+            let moments = self.options.state_names().len();
+            let state = |moment| {
+                let len = if moment < moments { len } else { 0 };
+                Buffer::try_zeros("the optimiser's state", len)
+            };
+            (self.first, self.second) = (state(0)?, state(1)?);
+        }
+        Ok(())
+    }
+
     /// The number of steps taken.
     pub fn steps(&self) -> u64 {
         self.steps

@@ -36,6 +36,7 @@ pub struct Trainer {
     network: Network,
     loss: LossOptions,
     clip_grad_norm: Option<f64>,
+    /// Like the gradients without memory before the first step, as that may be refused.
     optimizer: Optimizer,
     gradients: Buffer,
     /// One for each batch size that has been used: that of the run, and that of its last batch.
@@ -62,14 +63,13 @@ impl Trainer {
         loss: impl Into<LossOptions>,
         optimizer: impl Into<OptimizerOptions>,
     ) -> Trainer {
-        let len = network.parameters.len();
         Trainer {
             cx,
             network,
             loss: loss.into(),
             clip_grad_norm: None,
-            optimizer: Optimizer::new(optimizer.into(), len),
-            gradients: Buffer::zeros(len),
+            optimizer: Optimizer::without_memory(optimizer.into()),
+            gradients: Buffer::zeros(0),
             prepared: Vec::new(),
             last: None,
             seed: 0,
@@ -169,8 +169,11 @@ impl Trainer {
     /// error other than [`Error::NonFiniteGradient`].
     ///
     /// A step does not write the gradient by the weight of a large `Linear` at batch size 1, where the optimiser
-    /// takes it from its factors. This call does.
+    /// takes it from its factors. This call does. Before the first step all are 0.
     pub fn gradients(&mut self) -> impl Iterator<Item = (&TensorInfo, &[f32])> {
+        if self.gradients.is_empty() {
+            self.gradients = Buffer::zeros(self.network.parameters.len());
+        }
         let last = self.prepared.iter().find(|prepared| Some(prepared.plan.batch()) == self.last);
         for Factors { place, dy, x, .. } in last.into_iter().flat_map(|last| last.plan.factors()) {
             let layer = Linear { batch: 1, in_features: x.len(), out_features: dy.len() };
@@ -296,6 +299,15 @@ impl Trainer {
         self.optimizer.bytes()
     }
 
+    /// Sees to it that there is memory for gradients and the optimiser's state.
+    pub(crate) fn allocate(&mut self) -> Result<(), Error> {
+        let len = self.network.parameters.len();
+        if self.gradients.len() != len {
+            self.gradients = Buffer::try_zeros("the gradients", len)?;
+        }
+        Ok(self.optimizer.allocate(len)?)
+    }
+
     /// Makes the plan for a batch size, if it is the first step of that size. Later steps allocate
     /// nothing.
     fn prepare(&mut self, batch: usize) -> Result<&mut Prepared, Error> {
@@ -303,6 +315,7 @@ impl Trainer {
         let at = match known {
             Some(at) => at,
             None => {
+                self.allocate()?;
                 let plan = Plan::for_training(&self.network, batch)?;
                 let targets = Buffer::try_zeros("the targets of a batch", plan.output().len())?;
                 self.prepared.push(Prepared { plan, targets });

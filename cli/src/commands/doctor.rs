@@ -78,11 +78,12 @@ pub(crate) fn run(arguments: &DoctorArguments, mut output: Output) -> Result<()>
             arguments.trained.run.display()
         );
     }
-    let test = data::open(&arguments.common, Split::Test, trained.network.spec())?;
+    let folder = arguments.common.data(trained.recipe.as_ref()).to_owned();
+    let test = data::open(&folder, Split::Test, trained.network.spec())?;
     let report = compare_normalization(&cx, &trained.network, &test, &BATCH_SIZES)?;
     let mended = match arguments.reestimate && !report.layers.is_empty() {
         true => {
-            let training = data::open(&arguments.common, Split::Train, trained.network.spec())?;
+            let training = data::open(&folder, Split::Train, trained.network.spec())?;
             Some(mend(&cx, &mut trained, arguments.batch_size, file.as_ref(), [&training, &test])?)
         }
         false => None,

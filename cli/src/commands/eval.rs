@@ -8,7 +8,7 @@ use crate::scores::{
     print_confusion, print_scores,
 };
 use crate::trained::Trained;
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use loupe_model::data::Dataset;
 use loupe_model::{Layer, Normalization};
@@ -59,7 +59,8 @@ impl Statistics {
 pub(crate) fn run(arguments: &EvalArguments, mut output: Output) -> Result<()> {
     let cx = data::context(&arguments.common.threads)?;
     let trained = arguments.trained.open()?;
-    let data = data::open(&arguments.common, arguments.split.into(), trained.network.spec())?;
+    let folder = arguments.common.data(trained.recipe.as_ref());
+    let data = data::open(folder, arguments.split.into(), trained.network.spec())?;
     let (loss, loss_name) = loss_of(&trained.network);
     let mut judgements = Vec::new();
     for mode in modes(&trained.network)? {
@@ -69,6 +70,9 @@ pub(crate) fn run(arguments: &EvalArguments, mut output: Output) -> Result<()> {
         judgements.push(judge(&cx, &trained.network, &data, loss, mode)?);
     }
     let scores: Vec<ModeScore> = judgements.iter().map(Judgement::score).collect();
+    if let [ModeScore { mode: Some(mode), score: Err(reason) }] = &scores[..] {
+        bail!("{}: {mode}: no score: {reason}", arguments.trained.run.display());
+    }
     let batch_size = trained.recipe.as_ref().map(|recipe| recipe.batch_size.get());
     let hint = hint(&scores, batch_size, &arguments.trained.run);
     let names = trained.class_names(&data);
@@ -76,7 +80,7 @@ pub(crate) fn run(arguments: &EvalArguments, mut output: Output) -> Result<()> {
         let modes = judgements.iter().map(|of| judgement_json(of, names, arguments.mistakes));
         let report = json!({
             "model": trained.name,
-            "data": arguments.common.data.to_string_lossy(),
+            "data": folder.to_string_lossy(),
             "split": arguments.split.to_string(),
             "class_names": names,
             "loss": loss_name,

@@ -24,6 +24,9 @@ use loupe_model::{
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
+/// The folder where data is looked for unless another is named.
+pub(crate) const DATA: &str = "data/mnist";
+
 /// Everything that decides what a training computes.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Recipe {
@@ -72,7 +75,7 @@ impl Default for Recipe {
             loss: LossOptions::default(),
             clip_grad_norm: None,
             statistics: None,
-            data: PathBuf::from("data/mnist"),
+            data: PathBuf::from(DATA),
             shuffle: false,
             validation: 0.0,
             optimizer: Optimizer::default(),
@@ -313,7 +316,10 @@ mod tests {
             ("[stop]\nmax_seconds = 0", ["line 2", "above 0"]),
             ("preset = \"slow\"", ["line 1", "slow"]),
             ("network = 3", ["line 1", "network"]),
-            ("[network]\ninput = [4]\nlayers = [\n{ type = \"Conv3d\" }]", ["line 4", "Conv3d"]),
+            (
+                "[network]\ninput = [4]\nlayers = [\n{ type = \"Conv3d\" }]",
+                ["line 3", "layer 0: unknown variant `Conv3d`"],
+            ),
         ] {
             let error = format!("{:#}", Changes::parse(text, "test").unwrap_err());
             for part in parts {

@@ -1,7 +1,9 @@
 //! Fields of layers: pairs, lists and shapes as they are given, read and printed.
 
+use super::Layer;
 use loupe_engine::activation::GeluApproximation;
 use loupe_engine::pad::PaddingMode;
+use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serializer};
 use std::fmt;
 
@@ -33,6 +35,37 @@ impl fmt::Display for Pair {
         let [h, w] = self.0;
         if h == w { write!(f, "{h}") } else { write!(f, "({h}, {w})") }
     }
+}
+
+/// Reads layers; an error says in which, counted from 0, and what reads them says where the list begins.
+pub(crate) fn layers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Layer>, D::Error> {
+    struct List;
+
+    impl<'de> Visitor<'de> for List {
+        type Value = Vec<Layer>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list of layers")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<Layer>, A::Error> {
+            let mut layers = Vec::new();
+            loop {
+                let layer = list.next_element();
+                // TOML's reasons end with a line of their own that says in which field.
+                let in_layer = |reason: A::Error| {
+                    let reason = reason.to_string().trim_end().replace('\n', " ");
+                    A::Error::custom(format!("layer {}: {reason}", layers.len()))
+                };
+                match layer.map_err(in_layer)? {
+                    Some(layer) => layers.push(layer),
+                    None => return Ok(layers),
+                }
+            }
+        }
+    }
+
+    deserializer.deserialize_seq(List)
 }
 
 /// `200`, or `10, 12, 12`.
@@ -85,7 +118,7 @@ pub(super) fn pair<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[usize;
     match Numbers::deserialize(deserializer)? {
         Numbers::One(n) => Ok([n, n]),
         Numbers::List(list) => <[usize; 2]>::try_from(list).map_err(|list| {
-            serde::de::Error::custom(format!("expected one number or two, found {}", list.len()))
+            D::Error::custom(format!("expected one number or two, found {}", list.len()))
         }),
     }
 }

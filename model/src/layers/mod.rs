@@ -50,6 +50,7 @@ pub use conv_transpose::ConvTranspose2d;
 pub use custom::Custom;
 pub use dropout::Dropout;
 pub use fields::Pair;
+pub(crate) use fields::layers;
 pub use group_norm::GroupNorm;
 pub use linear::Linear;
 pub use module::{Init, LayerError, Module, Operation, Parameter, Values};

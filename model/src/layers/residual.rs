@@ -1,6 +1,6 @@
 //! Layers with a way around them.
 
-use super::Layer;
+use super::{Layer, layers};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -12,9 +12,10 @@ use std::fmt;
 #[serde(deny_unknown_fields)]
 pub struct Residual {
     /// One behind the other.
+    #[serde(deserialize_with = "layers")]
     pub layers: Vec<Layer>,
     /// One behind the other; without any, the input itself, which must then have the shape of the output.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "layers", skip_serializing_if = "Vec::is_empty")]
     pub shortcut: Vec<Layer>,
 }
 

@@ -52,6 +52,14 @@ pub enum SpecError {
         /// The layer, as PyTorch prints it.
         layer: String,
     },
+    /// More parameters than the system gives memory for.
+    #[error("the network's {what}: the system does not give {bytes} bytes")]
+    OutOfMemory {
+        /// Its parameters or its running statistics.
+        what: &'static str,
+        /// For all of them.
+        bytes: usize,
+    },
     /// A batch whose values would take more than a tebibyte, or an empty one.
     #[error("batch size {batch}: must be at least 1, and its tensors must fit memory")]
     Batch {

@@ -7,7 +7,7 @@ mod flops;
 pub use error::SpecError;
 pub use flat::FlatLayer;
 
-use crate::layers::Layer;
+use crate::layers::{Layer, layers};
 use serde::{Deserialize, Serialize};
 
 /// A network: the shape of one input and the layers that it passes through.
@@ -43,6 +43,7 @@ pub struct NetworkSpec {
     /// Shape of one input without the batch: `[C, H, W]`, or `[features]`.
     pub input: Vec<usize>,
     /// From input to output.
+    #[serde(deserialize_with = "layers")]
     pub layers: Vec<Layer>,
 }
 

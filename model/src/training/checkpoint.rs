@@ -315,7 +315,13 @@ fn description(
             },
         ),
         ("schedule", to_json(&schedule).expect("a schedule is a table of numbers")),
-        ("augmentation", format!("shift {shift}, rotate {rotate}, seed {seed}")),
+        (
+            "augmentation",
+            match augmentation.is_none() {
+                true => "none".to_owned(),
+                false => format!("shift {shift}, rotate {rotate}, seed {seed}"),
+            },
+        ),
         ("data", items(batches.data)),
         (
             "validation",

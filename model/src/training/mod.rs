@@ -26,6 +26,7 @@ use crate::spec::SpecError;
 use crate::trainer::Trainer;
 use batches::Batches;
 use diagnose::{RETAINED_EVERY, Retained};
+use loupe_engine::Buffer;
 use std::sync::OnceLock;
 
 /// A training in progress. Each call of [`Training::step`] takes one step, so the caller decides when to look,
@@ -126,9 +127,9 @@ impl<'d> Training<'d> {
     /// [`Error::Mismatch`] if a data set does not fit the network, [`Error::Spec`] as
     /// [`NetworkSpec::shapes`](crate::NetworkSpec::shapes) or if a batch, such as the last of an epoch, has one
     /// value per channel to normalise, [`Error::Engine`] if a number of the options, or of the trainer's, has no
-    /// meaning.
+    /// meaning, or the system does not give the memory.
     pub fn new(
-        trainer: Trainer,
+        mut trainer: Trainer,
         data: &'d Dataset,
         scored: Option<Scored<'d>>,
         options: TrainOptions,
@@ -143,6 +144,11 @@ impl<'d> Training<'d> {
         for size in batches.sizes() {
             trainer.network().check_batch(size)?;
         }
+        trainer.allocate()?;
+        // Network and optimiser are kept a second time, in buffers that are not asked for one by one.
+        let state: usize = trainer.optimizer().state().map(<[f32]>::len).sum();
+        let kept = state.saturating_add(trainer.network().parameters.len());
+        Buffer::try_zeros("a copy of the network and its optimiser", kept)?;
         let mut training = Training {
             retained: Retained::of(&trainer, [0, 0]),
             trainer,

@@ -35,6 +35,13 @@ impl Folder {
                 folder.path.display()
             );
         }
+        let there = folder.pictures().into_iter().find(|picture| picture.exists());
+        if let Some(picture) = there {
+            bail!(
+                "{}: the comparison would replace it; name another folder with --out",
+                picture.display()
+            );
+        }
         for model in models {
             match RunFolder::create(Some(&folder.path.join(&model.name)), model) {
                 Ok(run) => folder.runs.push(run),

@@ -74,7 +74,7 @@ pub(crate) fn run(arguments: &ConvolveArguments, mut output: Output) -> Result<(
     let kernels = arguments.kernel.iter().map(|choice| choice.kernel(arguments.size));
     let kernels: Vec<_> =
         kernels.collect::<Result<_, _>>().map_err(|e| anyhow!("--kernel: {e}"))?;
-    let picked = Picked::open(&arguments.pick, &arguments.common, None)?;
+    let picked = Picked::open(&arguments.pick, arguments.common.data(None), None)?;
     let (values, size) = (picked.values(), picked.size());
     let (stride, padding) = (arguments.stride.get(), arguments.padding);
     let mut magnifiers = Vec::with_capacity(kernels.len());

@@ -4,6 +4,7 @@ use super::contents::Contents;
 use super::report;
 use crate::data;
 use crate::output::Output;
+use crate::recipe::DATA;
 use anyhow::{Result, bail};
 use clap::Args;
 use serde_json::Value;
@@ -12,7 +13,7 @@ use std::path::PathBuf;
 #[derive(Debug, Args)]
 pub(crate) struct InfoArguments {
     /// Folder of a data set
-    #[arg(value_name = "DIR", default_value = "data/mnist")]
+    #[arg(value_name = "DIR", default_value = DATA)]
     pub(crate) folder: PathBuf,
 
     /// Write JSON instead of text

@@ -5,6 +5,7 @@ use super::{report, samples};
 use crate::draw;
 use crate::new_file::{NewFile, expect_ending};
 use crate::output::{Output, Thousands};
+use crate::recipe::DATA;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use loupe_model::data::{Dataset, Shared};
@@ -22,7 +23,7 @@ const WIDTH: usize = 80;
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArguments {
     /// Folder of a data set
-    #[arg(value_name = "DIR", default_value = "data/mnist")]
+    #[arg(value_name = "DIR", default_value = DATA)]
     pub(crate) folder: PathBuf,
 
     /// Write a picture of ten images of each class, as PNG

@@ -55,9 +55,10 @@ pub(crate) fn run(arguments: &InspectArguments, mut output: Output) -> Result<()
     let cx = data::context(&arguments.common.threads)?;
     let trained = arguments.trained.open()?;
     let statistics = arguments.statistics.map(Into::into).or(trained.statistics());
+    let folder = arguments.common.data(trained.recipe.as_ref()).to_owned();
     let Trained { name, network, classes, .. } = trained;
     let size = data::picture_size(network.spec());
-    let mut picked = Picked::open(&arguments.pick, &arguments.common, size)?;
+    let mut picked = Picked::open(&arguments.pick, &folder, size)?;
     if arguments.pick.picture.is_some() {
         picked.picture = fitted(&picked, network.spec(), arguments.raw)?;
     }

@@ -43,13 +43,18 @@ pub(crate) fn run(arguments: &TrainArguments, mut output: Output) -> Result<Exit
     let data = Data::open(&recipe, data::picture_size(&model.spec))?;
     let trainer = recipe.trainer(cx, network);
     let (learn, scored, options) = (&data.training, Some(data.scored()), recipe.options());
+    let of_trained = |error| with_items_left(error, learn.len(), recipe.batch_size.get());
     let training = match &resumed {
         Some(Resumed { checkpoint: Some(checkpoint), path, .. }) => {
-            Training::resume(trainer, learn, scored, options, checkpoint)
-                .with_context(|| path.display().to_string())?
+            let resumed = Training::resume(trainer, learn, scored, options, checkpoint);
+            resumed.map_err(|error| match error {
+                loupe_model::Error::Checkpoint(_) => {
+                    Error::new(error).context(path.display().to_string())
+                }
+                error => of_trained(error),
+            })?
         }
-        _ => Training::new(trainer, learn, scored, options)
-            .map_err(|error| with_items_left(error, learn.len(), recipe.batch_size.get()))?,
+        _ => Training::new(trainer, learn, scored, options).map_err(of_trained)?,
     };
     output.detail(format_args!(
         "{} items to learn from, {} to validate and {} to be judged by, of {}",

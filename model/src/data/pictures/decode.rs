@@ -54,7 +54,11 @@ pub fn decode_picture(bytes: &[u8]) -> Result<Grey, PictureError> {
     if !matches!(format, ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::Pnm) {
         return Err(PictureError::Format);
     }
-    let decode = |e: ImageError| PictureError::Decode { reason: e.to_string() };
+    let faulty = |reason: &str| PictureError::Decode { reason: reason.into() };
+    if format == ImageFormat::Jpeg && !is_whole_jpeg(bytes) {
+        return Err(faulty("it ends before its picture does"));
+    }
+    let decode = |e: ImageError| faulty(&e.to_string());
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(MAX_ALLOCATED);
@@ -62,7 +66,7 @@ pub fn decode_picture(bytes: &[u8]) -> Result<Grey, PictureError> {
     let mut decoder = reader.into_decoder().map_err(decode)?;
     let (width, height) = decoder.dimensions();
     if width == 0 || height == 0 {
-        return Err(PictureError::Decode { reason: "it has no pixels".into() });
+        return Err(faulty("it has no pixels"));
     }
     if u64::from(width) * u64::from(height) > MAX_PIXELS {
         return Err(PictureError::Pixels { height, width, limit: MAX_PIXELS });
@@ -72,8 +76,16 @@ pub fn decode_picture(bytes: &[u8]) -> Result<Grey, PictureError> {
     picture.apply_orientation(orientation);
     let (width, height) = picture.dimensions();
     let pixels = picture.pixels().map(|(_, _, pixel)| luma_over_white(pixel)).collect();
-    Grey::new(height as usize, width as usize, pixels)
-        .map_err(|fault| PictureError::Decode { reason: fault.to_string() })
+    Grey::new(height as usize, width as usize, pixels).map_err(|fault| faulty(&fault.to_string()))
+}
+
+/// Whether the end of the image (EOI) is marked behind the last scan (SOS): the decoder takes what is missing for grey.
+/// In a scan's own data no byte 0xff has one of these markers' codes behind it (ITU-T T.81, B.1.1.2).
+fn is_whole_jpeg(bytes: &[u8]) -> bool {
+    const SOS: [u8; 2] = [0xff, 0xda];
+    const EOI: [u8; 2] = [0xff, 0xd9];
+    let scan = bytes.windows(2).rposition(|marker| marker == SOS).unwrap_or(0);
+    bytes[scan..].windows(2).any(|marker| marker == EOI)
 }
 
 fn luma_over_white(Rgba([r, g, b, a]): Rgba<u8>) -> u8 {
@@ -138,6 +150,22 @@ mod tests {
         let pixels = [10, 255, 10, 0, 10, 127];
         let picture = decode_picture(&png(&pixels, [1, 3], ExtendedColorType::La8)).unwrap();
         assert_eq!(picture.pixels(), [10, 255, 133]);
+    }
+
+    #[test]
+    fn a_jpeg_that_is_cut_off_is_refused() {
+        let mut bytes = Vec::new();
+        let pixels: Vec<u8> = (0..64 * 64).map(|i| (i * i % 251) as u8).collect();
+        let encoder = codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, 90);
+        encoder.write_image(&pixels, 64, 64, ExtendedColorType::L8).unwrap();
+        assert!(decode_picture(&bytes).is_ok());
+        for len in [bytes.len() - 1, bytes.len() - 12, bytes.len() / 2, bytes.len() / 4] {
+            let fault = decode_picture(&bytes[..len]).unwrap_err();
+            assert!(matches!(fault, PictureError::Decode { .. }), "{len}: {fault}");
+        }
+        // What stands behind the picture does not matter.
+        bytes.extend(b"and more");
+        assert!(decode_picture(&bytes).is_ok());
     }
 
     #[test]
