@@ -86,6 +86,8 @@ fn a_file_for_other_runtimes() {
     assert_eq!(sandbox.read("quiet.onnx"), bytes);
     sandbox.loupe("export run --bare --format onnx --out bare.ONNX").succeeds();
     let bare = sandbox.read("bare.ONNX");
+    sandbox.loupe("export run --bare --format onnx --out bare.bin").succeeds();
+    assert_eq!(sandbox.read("bare.bin"), bare);
     let metadata = bytes.strip_prefix(&bare[..]).expect("the description comes last");
     assert!(String::from_utf8_lossy(metadata).contains("BatchNorm2d"));
 

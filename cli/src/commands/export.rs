@@ -54,14 +54,15 @@ impl Format {
         }
     }
 
-    /// The format that `file` is to have, if its name ends so and nothing else is `asked` for.
+    /// The format that `file` is to have: the one that is `asked` for, else the one that its name ends in. A name
+    /// that ends in another one would mislead.
     fn of(file: &Path, asked: Option<Format>) -> Result<Format> {
-        if let Some(format) = asked {
-            expect_ending(file, format.name())?;
-            return Ok(format);
-        }
         let ends = |format: &Format| expect_ending(file, format.name()).is_ok();
-        match Format::value_variants().iter().copied().find(ends) {
+        let named = Format::value_variants().iter().copied().find(ends);
+        if let (Some(asked), Some(_)) = (asked, named) {
+            expect_ending(file, asked.name())?;
+        }
+        match asked.or(named) {
             Some(format) => Ok(format),
             None => {
                 bail!("{}: expected a name that ends in .safetensors or .onnx", file.display())
