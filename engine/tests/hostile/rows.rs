@@ -23,11 +23,14 @@ fn products() {
         let mut c_data = floats(&[m, n], fits[2]);
         let rows = |data, shape| Matrix::row_major(data, shape).ok();
         let strided = |data, shape, strides| Matrix::new(data, shape, strides).ok();
+        // Strides of 0 make a long product of little data, for which Miri has no time.
+        let few = !cfg!(miri) || sizes.iter().all(|&size| size < 20);
+        let repeated = |data, shape| strided(data, shape, [0, 0]).filter(|_| few);
         for cx in contexts {
             for (a, b) in [
                 (rows(&a_data, [m, k]), rows(&b_data, [k, n])),
                 (strided(&a_data, [m, k], strides[0]), strided(&b_data, [k, n], strides[1])),
-                (strided(&a_data, [m, k], [0, 0]), strided(&b_data, [k, n], [0, 0])),
+                (repeated(&a_data, [m, k]), repeated(&b_data, [k, n])),
                 (rows(&a_data, [k, m]).map(Matrix::transposed), rows(&b_data, [k, n])),
             ] {
                 let (Some(a), Some(b)) = (a, b) else { continue };
