@@ -314,17 +314,17 @@ fn described_networks() {
         (
             "no layer",
             edit(r#""Flatten""#, r#""Flat""#),
-            "cannot read the network that the file describes: unknown variant `Flat`…",
+            "cannot read the network that the file describes: layer 0: unknown variant `Flat`…",
         ),
         (
             "no option",
             edit(r#""in_features":4"#, r#""features":4"#),
-            "cannot read the network that the file describes: unknown field `features`, expected one of `in_features`, `out_features`, `bias` at line 1 column 186",
+            "cannot read the network that the file describes: layer 2: unknown field `features`, expected one of `in_features`, `out_features`, `bias` at line 1 column 186",
         ),
         (
             "an option that is no number",
             edit(r#""in_features":4"#, r#""in_features":-4"#),
-            "cannot read the network that the file describes: invalid value: integer `-4`, expected usize at line 1 column 190",
+            "cannot read the network that the file describes: layer 2: invalid value: integer `-4`, expected usize at line 1 column 190",
         ),
         (
             "another network",
