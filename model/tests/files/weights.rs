@@ -314,7 +314,7 @@ fn described_networks() {
         (
             "no layer",
             edit(r#""Flatten""#, r#""Flat""#),
-            "cannot read the network that the file describes: layer 0: unknown variant `Flat`…",
+            "cannot read the network that the file describes: layer 1: unknown variant `Flat`…",
         ),
         (
             "no option",
