@@ -215,11 +215,11 @@ fn matrixmultiply(
     cx.threads().for_each_chunk(used.div_ceil(chunk), work, outputs, |task, [out]| {
         let first = task * MATRIXMULTIPLY_ROWS;
         let rows = MATRIXMULTIPLY_ROWS.min(a.rows - first);
-        // SAFETY: the constructors of `Matrix` and `MatrixMut` have checked that every element lies
-        // within its slice and that rows of C do not overlap, and `first + rows` ≤ the rows of A and C.
-        // `out` begins at row `first` of C and ends behind the last element of row `first + rows - 1`; it is
-        // this task's. A stride beyond `isize` is that of a single row or column, and only multiplied by 0.
-        // A and B may be empty (K = 0); then their addresses are not read.
+        // The constructors of `Matrix` and `MatrixMut` have checked that every element lies within its slice and
+        // that rows of C do not overlap. A stride beyond `isize` is that of a single row or column, and only
+        // multiplied by 0. A and B may be empty (K = 0); then their addresses are not read.
+        // SAFETY: so rows `first..first + rows` of A, which has them, and B may be read; `out` begins at the first of
+        // these rows of C, ends behind the last element of the last one, and is this task's.
         unsafe {
             matrixmultiply::sgemm(
                 rows,

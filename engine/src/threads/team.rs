@@ -73,6 +73,7 @@ struct Shared {
 
 /// A loop's function, for as long as the loop runs.
 type Function = dyn Fn(usize) + Sync;
+
 /// What tasks that are taken call.
 #[derive(Debug)]
 struct Job(*const Function);
